@@ -1,0 +1,157 @@
+// Package acr holds the product's nouns and their rules, without I/O: what may be done, on what, by which
+// grant; resources; events; intents.
+package acr
+
+import (
+	"slices"
+	"strings"
+)
+
+// Action is something one may be allowed to do on a scope of the data plane, spelled as token scopes spell it.
+type Action string
+
+// The actions of the data plane.
+const (
+	Pull          Action = "pull"
+	Push          Action = "push"
+	Delete        Action = "delete"
+	MetadataRead  Action = "metadata_read"
+	MetadataWrite Action = "metadata_write"
+	// All is every action on the scope; the catalog is asked for with it.
+	All Action = "*"
+)
+
+// Actions of a repository, in the order in which a challenge names them.
+var repositoryActions = []Action{Pull, Push, Delete, MetadataRead, MetadataWrite}
+
+// Scope is what an action is done on: a repository, or the registry's catalog.
+type Scope struct {
+	Type string // "repository" or "registry"
+	Name string // the repository's name, or "catalog"
+}
+
+// Repository is the scope of one repository.
+func Repository(name string) Scope { return Scope{"repository", name} }
+
+// Catalog is the scope of the list of repositories.
+var Catalog = Scope{"registry", "catalog"}
+
+// Grant allows actions on a scope. Its JSON is an entry of the access claim of an ACR access token.
+type Grant struct {
+	Type    string   `json:"Type"`
+	Name    string   `json:"Name"` // "*" is every name
+	Actions []Action `json:"Actions"`
+}
+
+// Allows tells whether the grant covers act on s.
+func (g Grant) Allows(act Action, s Scope) bool {
+	return g.Type == s.Type && (g.Name == s.Name || g.Name == "*") &&
+		(slices.Contains(g.Actions, act) || slices.Contains(g.Actions, All))
+}
+
+func (g Grant) String() string {
+	acts := make([]string, len(g.Actions))
+	for i, a := range g.Actions {
+		acts[i] = string(a)
+	}
+	return g.Type + ":" + g.Name + ":" + strings.Join(acts, ",")
+}
+
+// MaxScopes bounds the grants of one token request.
+const MaxScopes = 100
+
+// ParseScopes reads the scope parameters of a token request: each value holds grants separated by blanks,
+// each type:name:action,action. The name may hold colons; a class as in repository(plugin) is dropped; the
+// older spellings metadataRead and metadataWrite are read; what is malformed or unknown is dropped, as the
+// real service does. Entries for one scope are joined. At most MaxScopes are kept.
+func ParseScopes(values []string) []Grant {
+	var out []Grant
+	for _, value := range values {
+		for s := range strings.FieldsSeq(value) {
+			first, last := strings.IndexByte(s, ':'), strings.LastIndexByte(s, ':')
+			if first <= 0 || last == first || len(out) >= MaxScopes {
+				continue
+			}
+			kind, _, _ := strings.Cut(s[:first], "(")
+			acts := parseActions(kind, s[last+1:])
+			if len(acts) > 0 {
+				out = join(out, Grant{Type: kind, Name: s[first+1 : last], Actions: acts})
+			}
+		}
+	}
+	return out
+}
+
+func parseActions(kind, list string) []Action {
+	var out []Action
+	for a := range strings.SplitSeq(list, ",") {
+		switch a {
+		case "metadataRead":
+			a = string(MetadataRead)
+		case "metadataWrite":
+			a = string(MetadataWrite)
+		}
+		act := Action(a)
+		known := act == All || kind == "repository" && slices.Contains(repositoryActions, act)
+		if known && !slices.Contains(out, act) {
+			out = append(out, act)
+		}
+	}
+	return out
+}
+
+func join(list []Grant, g Grant) []Grant {
+	for i := range list {
+		if list[i].Type == g.Type && list[i].Name == g.Name {
+			for _, a := range g.Actions {
+				if !slices.Contains(list[i].Actions, a) {
+					list[i].Actions = append(list[i].Actions, a)
+				}
+			}
+			return list
+		}
+	}
+	return append(list, g)
+}
+
+// Intersect is what remains of asked under have: each asked action that some grant in have allows.
+// Nothing is refused, entries that lose every action fall away. "*" on a repository comes back as the
+// single actions where not all of them are allowed.
+func Intersect(asked, have []Grant) []Grant {
+	out := []Grant{}
+	for _, g := range asked {
+		s := Scope{g.Type, g.Name}
+		allowed := func(a Action) bool {
+			return slices.ContainsFunc(have, func(h Grant) bool { return h.Allows(a, s) })
+		}
+		var acts []Action
+		for _, a := range g.Actions {
+			switch {
+			case allowed(a):
+				acts = append(acts, a)
+			case a == All && g.Type == "repository":
+				for _, single := range repositoryActions {
+					if allowed(single) {
+						acts = append(acts, single)
+					}
+				}
+			}
+		}
+		if len(acts) > 0 {
+			out = append(out, Grant{g.Type, g.Name, acts})
+		}
+	}
+	return out
+}
+
+// Everything is the grant of an admin user.
+var Everything = []Grant{
+	{Type: "repository", Name: "*", Actions: []Action{All}},
+	{Type: "registry", Name: "*", Actions: []Action{All}},
+}
+
+// AnonymousPull is what a registry open to anybody grants, whatever was asked.
+var AnonymousPull = []Grant{
+	{Type: "repository", Name: "*", Actions: []Action{Pull, MetadataRead}},
+	{Type: "registry", Name: "catalog", Actions: []Action{All}},
+}

@@ -1,0 +1,55 @@
+package acr
+
+import (
+	"strings"
+	"time"
+
+	"github.com/acre-registry/acre/internal/fault"
+)
+
+// Resource is a document of the control plane: typed by Go, stored whole, with a version.
+type Resource interface {
+	// ResourceType is the type below Microsoft.ContainerRegistry, such as "registries".
+	ResourceType() string
+	// Validate checks what can be checked without a store.
+	Validate() error
+}
+
+// Registry is the resource "registries": one login server and its repositories.
+type Registry struct {
+	Name                 string    `json:"name"` // as created; compared without regard to case
+	UID                  string    `json:"uid"`  // 32 hex characters, never used again; the claim rid of its tokens
+	SKU                  string    `json:"sku"`  // Basic, Standard or Premium
+	AdminUserEnabled     bool      `json:"adminUserEnabled"`
+	AnonymousPullEnabled bool      `json:"anonymousPullEnabled"`
+	CreatedAt            time.Time `json:"createdAt"`
+}
+
+func (Registry) ResourceType() string { return "registries" }
+
+// Key is the registry's name as it is looked up: lower case.
+func (r Registry) Key() string { return strings.ToLower(r.Name) }
+
+// Validate holds the name against 5 to 50 alphanumerics; the default registry's name, of four, is the exception
+// that the product makes for itself. Anonymous pull needs Standard or Premium.
+func (r Registry) Validate() error {
+	ok := len(r.Name) >= 5 && len(r.Name) <= 50 || r.Name == DefaultRegistry
+	for _, c := range []byte(r.Key()) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9')
+	}
+	if !ok {
+		return fault.New(fault.Invalid, "registry name %.60q is not valid: use 5 to 50 letters and digits", r.Name)
+	}
+	switch r.SKU {
+	case "Basic", "Standard", "Premium":
+	default:
+		return fault.New(fault.Invalid, "registry %s: sku %.20q is not Basic, Standard or Premium", r.Name, r.SKU)
+	}
+	if r.AnonymousPullEnabled && r.SKU == "Basic" {
+		return fault.New(fault.Invalid, "registry %s: anonymous pull needs the Standard or Premium tier", r.Name)
+	}
+	return nil
+}
+
+// DefaultRegistry is the registry made at first start; loopback names and bare addresses lead to it.
+const DefaultRegistry = "acre"
