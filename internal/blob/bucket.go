@@ -12,16 +12,20 @@ import (
 	"time"
 )
 
-// Bucket keeps named objects. Keys are 1 to 100 of [a-z0-9-]; the Store above makes them.
-// Every method may return fault.Unavailable, fault.Full where no space is left, and Internal.
+// Bucket keeps named objects. Keys are those CheckKey accepts; the Store above makes them.
+// Every method may return fault.Invalid for a bad key, fault.Unavailable, fault.Full where no space is left, and
+// Internal.
 type Bucket interface {
 	// Create begins a new object, which becomes readable by Seal. Errors: fault.Exists.
 	Create(ctx context.Context, key string) (Part, error)
-	// Resume goes on with an object at the point where Checkpoint gave state; bytes written after that point are
-	// dropped. Errors: fault.NotFound where nothing of it is left, fault.Conflict where it was sealed.
+	// Resume goes on with an object at the point where Checkpoint gave state, or from its first byte where state is
+	// empty; bytes written after that point are dropped. Errors: fault.NotFound where less than that is left of it,
+	// fault.Conflict where it was sealed or another Part of it is still open.
 	Resume(ctx context.Context, key string, state []byte) (Part, error)
-	// Open reads n bytes from off, n < 0 to the end. The caller closes it and has checked the range.
-	// A reader that can be sent without copying implements io.WriterTo. Errors: fault.NotFound.
+	// Open reads n bytes from off, n < 0 to the end, of a sealed object; whether an object being written can be
+	// read is up to the driver. The caller closes it and has checked the range; a reader that finds less says
+	// io.ErrUnexpectedEOF. One that can be sent without copying implements io.WriterTo. It goes on reading when the
+	// object is deleted meanwhile. Errors: fault.NotFound.
 	Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
 	// Stat describes an object, sealed or not. Errors: fault.NotFound.
 	Stat(ctx context.Context, key string) (Info, error)
@@ -31,12 +35,14 @@ type Bucket interface {
 	List(ctx context.Context, after string) iter.Seq2[Info, error]
 }
 
-// Part is an object being written. It ends with Seal, Close or Abort.
+// Part is an object being written, by one goroutine at a time. It ends with Seal, Close or Abort; a Part that was
+// sealed or closed may be closed again. After an error of Write, Checkpoint or Seal only Close and Abort are of use.
 type Part interface {
 	io.Writer
-	// Checkpoint makes what was written durable and gives what Resume needs to go on from here.
+	// Checkpoint makes what was written durable and gives what Resume needs to go on from here, never empty.
+	// Errors: fault.NotFound where the object was deleted meanwhile.
 	Checkpoint(ctx context.Context) ([]byte, error)
-	// Seal makes the object durable, readable and final.
+	// Seal makes the object durable, readable and final. Errors: fault.NotFound where it was deleted meanwhile.
 	Seal(ctx context.Context) error
 	// Close lets go of the part; it can be resumed from the last Checkpoint.
 	Close() error
