@@ -1,0 +1,190 @@
+package meta
+
+import (
+	"time"
+
+	"github.com/acre-registry/acre/internal/oci"
+)
+
+// Blob is a blob of a registry as one repository has it.
+type Blob struct {
+	Digest oci.Digest
+	Size   int64  // bytes
+	Object string // the bucket's key
+	Idle   int64  // 0 while a manifest of the repository names it, else since when none does, in microseconds
+}
+
+// Blob finds a blob in a repository; found is false where it or the repository is missing.
+func (tx *Tx) Blob(registry int64, repo string, d oci.Digest) (b Blob, found bool, err error) {
+	b.Digest = d
+	found, err = tx.one(`SELECT b.size, b.object, s.idle FROM repository r
+		JOIN membership s ON s.repository = r.id AND s.digest = ?
+		JOIN blob b ON b.registry = r.registry AND b.digest = s.digest
+		WHERE r.registry = ? AND r.name = ?`, []any{digest(d), registry, repo}, &b.Size, &b.Object, &b.Idle)
+	return b, found, err
+}
+
+// RepositoriesWith lists repositories of a registry that have the blob, at most limit.
+func (tx *Tx) RepositoriesWith(registry int64, d oci.Digest, limit int) ([]string, error) {
+	return list[string](tx, `SELECT r.name FROM membership s JOIN repository r ON r.id = s.repository
+		WHERE s.registry = ? AND s.digest = ? LIMIT ?`, registry, digest(d), limit)
+}
+
+// PutBlob makes the bytes under object a blob of the registry. Where the registry has the blob already its row stays,
+// and the object becomes litter.
+func (tx *Tx) PutBlob(registry int64, d oci.Digest, size int64, object string) error {
+	n, err := tx.exec(`INSERT INTO blob (registry, digest, size, object, created) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO NOTHING`, registry, digest(d), size, object, tx.now())
+	if err != nil || n > 0 {
+		return err
+	}
+	return tx.Litter(object, size)
+}
+
+// AddMember makes a blob of the registry one of the repository's, idle from now unless a manifest names it.
+// added is false where the registry has no such blob.
+func (tx *Tx) AddMember(registry int64, repo string, d oci.Digest) (added bool, err error) {
+	id, err := tx.MakeRepository(registry, repo)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.exec(`INSERT INTO membership (repository, digest, registry, idle)
+		SELECT ?, b.digest, b.registry, ? FROM blob b WHERE b.registry = ? AND b.digest = ?
+		ON CONFLICT (repository, digest) DO UPDATE SET idle = CASE WHEN membership.idle > 0 THEN excluded.idle ELSE 0 END`,
+		id, tx.now(), registry, digest(d))
+	return n > 0, err
+}
+
+// Touch restarts the grace period of an idle blob, for who was just told that it is there.
+func (tx *Tx) Touch(registry int64, repo string, d oci.Digest) error {
+	_, err := tx.exec(`UPDATE membership SET idle = ? WHERE idle > 0 AND digest = ? AND repository =
+		(SELECT id FROM repository WHERE registry = ? AND name = ?)`, tx.now(), digest(d), registry, repo)
+	return err
+}
+
+// Name marks a blob as named by a manifest of the repository; found is false where it is no member.
+func (tx *Tx) Name(repository int64, d oci.Digest) (found bool, err error) {
+	n, err := tx.exec("UPDATE membership SET idle = 0 WHERE repository = ? AND digest = ?", repository, digest(d))
+	return n > 0, err
+}
+
+// DeleteMember takes a blob out of a repository and, where it was the last to have it, out of the registry; the
+// object becomes litter.
+func (tx *Tx) DeleteMember(registry, repository int64, d oci.Digest) (found bool, err error) {
+	n, err := tx.exec("DELETE FROM membership WHERE repository = ? AND digest = ?", repository, digest(d))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tx.dropBlob(registry, d)
+}
+
+func (tx *Tx) dropBlob(registry int64, d oci.Digest) error {
+	var object string
+	var size int64
+	found, err := tx.one(`DELETE FROM blob WHERE registry = ? AND digest = ? AND NOT EXISTS (
+		SELECT 1 FROM membership s WHERE s.registry = blob.registry AND s.digest = blob.digest) RETURNING object, size`,
+		[]any{registry, digest(d)}, &object, &size)
+	if err != nil || !found {
+		return err
+	}
+	return tx.Litter(object, size)
+}
+
+// Idle is a membership without a reference.
+type Idle struct {
+	Repository int64
+	Name       string
+	Digest     oci.Digest
+	Size       int64
+	Since      int64 // microseconds
+}
+
+// IdleMembers lists memberships of a registry that no manifest has named since before, oldest first.
+func (tx *Tx) IdleMembers(registry int64, before time.Time, limit int) ([]Idle, error) {
+	var out []Idle
+	err := tx.each(`SELECT s.repository, r.name, s.digest, b.size, s.idle FROM membership s
+		JOIN repository r ON r.id = s.repository JOIN blob b ON b.registry = s.registry AND b.digest = s.digest
+		WHERE s.idle > 0 AND s.idle < ? AND s.registry = ? ORDER BY s.idle LIMIT ?`,
+		[]any{before.UnixMicro(), registry, limit}, func(scan func(...any) error) error {
+			var i Idle
+			err := scan(&i.Repository, &i.Name, (*digest)(&i.Digest), &i.Size, &i.Since)
+			out = append(out, i)
+			return err
+		})
+	return out, err
+}
+
+// CollectMember is DeleteMember for a blob that is still as idle as it was found.
+func (tx *Tx) CollectMember(registry int64, i Idle) (gone bool, err error) {
+	n, err := tx.exec("DELETE FROM membership WHERE repository = ? AND digest = ? AND idle = ?", i.Repository, digest(i.Digest), i.Since)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tx.dropBlob(registry, i.Digest)
+}
+
+// Litter notes an object that nothing names any more, so that it is removed from the bucket.
+func (tx *Tx) Litter(object string, size int64) error {
+	_, err := tx.exec("INSERT INTO litter (object, size, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", object, size, tx.now())
+	return err
+}
+
+// Object is one of the bucket's keys with its size in bytes.
+type Object struct {
+	Key  string
+	Size int64
+}
+
+// LitterBefore lists litter noted before a time.
+func (tx *Tx) LitterBefore(before time.Time, limit int) ([]Object, error) {
+	var out []Object
+	err := tx.each("SELECT object, size FROM litter WHERE since < ? ORDER BY since LIMIT ?", []any{before.UnixMicro(), limit},
+		func(scan func(...any) error) error {
+			var o Object
+			err := scan(&o.Key, &o.Size)
+			out = append(out, o)
+			return err
+		})
+	return out, err
+}
+
+// Swept forgets litter whose object is gone.
+func (tx *Tx) Swept(object string) error {
+	_, err := tx.exec("DELETE FROM litter WHERE object = ?", object)
+	return err
+}
+
+// Pending tells what is to be removed and has not been: bytes and objects of litter, and bytes of idle blobs.
+func (tx *Tx) Pending() (litterBytes, objects, idleBytes int64, err error) {
+	if _, err = tx.one("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT), COUNT(*) FROM litter", nil, &litterBytes, &objects); err != nil {
+		return 0, 0, 0, err
+	}
+	_, err = tx.one(`SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM membership s
+		JOIN blob b ON b.registry = s.registry AND b.digest = s.digest WHERE s.idle > 0`, nil, &idleBytes)
+	return litterBytes, objects, idleBytes, err
+}
+
+// Knows tells whether a row names the object: a blob, an upload or litter.
+func (tx *Tx) Knows(object string) (bool, error) {
+	var n int
+	_, err := tx.one(`SELECT (SELECT COUNT(*) FROM blob WHERE object = ?) + (SELECT COUNT(*) FROM upload WHERE id = ?)
+		+ (SELECT COUNT(*) FROM litter WHERE object = ?)`, []any{object, object, object}, &n)
+	return n > 0, err
+}
+
+// Blobs lists a registry's blobs after a digest in byte order.
+func (tx *Tx) Blobs(registry int64, afterDigest string, limit int) ([]Blob, error) {
+	from, err := after(afterDigest)
+	if err != nil {
+		return nil, err
+	}
+	var out []Blob
+	err = tx.each("SELECT digest, size, object FROM blob WHERE registry = ? AND digest > ? ORDER BY digest LIMIT ?",
+		[]any{registry, from, limit}, func(scan func(...any) error) error {
+			var b Blob
+			err := scan((*digest)(&b.Digest), &b.Size, &b.Object)
+			out = append(out, b)
+			return err
+		})
+	return out, err
+}

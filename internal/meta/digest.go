@@ -1,0 +1,64 @@
+package meta
+
+import (
+	"database/sql/driver"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/acre-registry/acre/internal/oci"
+)
+
+// digest is an oci.Digest as the store keeps it: a byte for the algorithm and the raw sum, half of the text's length,
+// in the text's order.
+type digest oci.Digest
+
+const (
+	sha256Byte = 1
+	sha512Byte = 2
+)
+
+func (d digest) Value() (driver.Value, error) {
+	if d == "" {
+		return nil, nil
+	}
+	s := string(d)
+	if len(s) < 8 || s[6] != ':' {
+		return nil, fmt.Errorf("digest %.80q cannot be stored", s)
+	}
+	alg := byte(sha256Byte)
+	if s[:6] == "sha512" {
+		alg = sha512Byte
+	}
+	out := make([]byte, 1, 65)
+	out[0] = alg
+	out, err := hex.AppendDecode(out, []byte(s[7:]))
+	return out, err
+}
+
+func (d *digest) Scan(src any) error {
+	raw, ok := src.([]byte)
+	switch {
+	case src == nil:
+		*d = ""
+		return nil
+	case ok && len(raw) == 33 && raw[0] == sha256Byte:
+		*d = digest("sha256:" + hex.EncodeToString(raw[1:]))
+		return nil
+	case ok && len(raw) == 65 && raw[0] == sha512Byte:
+		*d = digest("sha512:" + hex.EncodeToString(raw[1:]))
+		return nil
+	}
+	return fmt.Errorf("the store holds %d bytes where a digest belongs", len(raw))
+}
+
+// after is where a page of digests goes on: the digest itself, or what sorts before all.
+func after(d string) (any, error) {
+	if d == "" {
+		return []byte{}, nil
+	}
+	parsed, err := oci.ParseDigest(d)
+	if err != nil {
+		return nil, err
+	}
+	return digest(parsed).Value()
+}

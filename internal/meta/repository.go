@@ -1,0 +1,240 @@
+package meta
+
+import (
+	"time"
+
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/oci"
+)
+
+// Repository is a name under which manifests and tags live.
+type Repository struct {
+	ID               int64
+	Registry         int64
+	Name             string
+	Created, Updated time.Time
+	Manifests, Tags  int64
+}
+
+// NameUnknown is the error for a repository that is not there.
+func NameUnknown(name string) error {
+	return fault.New(fault.NameUnknown, "repository name not known to registry").With(map[string]string{"name": name})
+}
+
+// Repository finds a repository, listed or not. Errors: NAME_UNKNOWN.
+func (tx *Tx) Repository(registry int64, name string) (Repository, error) {
+	r := Repository{Registry: registry, Name: name}
+	var created, updated int64
+	found, err := tx.one("SELECT id, created, updated, manifests, tags FROM repository WHERE registry = ? AND name = ?",
+		[]any{registry, name}, &r.ID, &created, &updated, &r.Manifests, &r.Tags)
+	if err == nil && !found {
+		err = NameUnknown(name)
+	}
+	r.Created, r.Updated = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
+	return r, err
+}
+
+// MakeRepository finds a repository's number or makes it.
+func (tx *Tx) MakeRepository(registry int64, name string) (int64, error) {
+	const find = "SELECT id FROM repository WHERE registry = ? AND name = ?"
+	var id int64
+	found, err := tx.one(find, []any{registry, name}, &id)
+	if err != nil || found {
+		return id, err
+	}
+	now := tx.now()
+	found, err = tx.one(`INSERT INTO repository (registry, name, created, updated) VALUES (?, ?, ?, ?)
+		ON CONFLICT DO NOTHING RETURNING id`, []any{registry, name, now, now}, &id)
+	if err != nil || found {
+		return id, err
+	}
+	_, err = tx.one(find, []any{registry, name}, &id) // another node was first
+	return id, err
+}
+
+// Repositories lists the names of repositories that have a manifest, in byte order.
+func (tx *Tx) Repositories(registry int64, after string, limit int) ([]string, error) {
+	return list[string](tx, `SELECT name FROM repository WHERE registry = ? AND name > ? AND manifests > 0
+		ORDER BY name LIMIT ?`, registry, after, limit)
+}
+
+// Tags lists a repository's tags in byte order.
+func (tx *Tx) Tags(repository int64, after string, limit int) ([]string, error) {
+	return list[string](tx, "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?", repository, after, limit)
+}
+
+// Count moves a repository's counters and its time of update.
+func (tx *Tx) Count(repository int64, manifests, tags int) error {
+	_, err := tx.exec("UPDATE repository SET manifests = manifests + ?, tags = tags + ?, updated = ? WHERE id = ?",
+		manifests, tags, tx.now(), repository)
+	return err
+}
+
+// PruneRepositories removes rows, at most limit, in which nothing is left and nothing happened since before.
+func (tx *Tx) PruneRepositories(registry int64, before time.Time, limit int) (int64, error) {
+	return tx.exec(`DELETE FROM repository WHERE id IN (SELECT r.id FROM repository r
+		WHERE r.registry = ? AND r.manifests = 0 AND r.updated < ?
+		AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.repository = r.id) LIMIT ?)`,
+		registry, before.UnixMicro(), limit)
+}
+
+// Manifest is a manifest in a repository, with its exact bytes.
+type Manifest struct {
+	ID           int64
+	Repository   int64
+	Digest       oci.Digest
+	MediaType    string
+	ArtifactType string
+	Subject      oci.Digest
+	Created      time.Time
+	Body         []byte
+}
+
+const manifestColumns = "m.id, m.repository, m.digest, m.media_type, m.artifact_type, m.subject, m.created, m.body"
+
+func (tx *Tx) manifest(query string, args ...any) (Manifest, bool, error) {
+	var m Manifest
+	var created int64
+	found, err := tx.one(query, args, &m.ID, &m.Repository, (*digest)(&m.Digest), &m.MediaType, &m.ArtifactType,
+		(*digest)(&m.Subject), &created, &m.Body)
+	m.Created = time.UnixMicro(created).UTC()
+	return m, found, err
+}
+
+// ManifestByTag finds what a tag points to; found is false where tag or repository is missing.
+func (tx *Tx) ManifestByTag(registry int64, repo, tag string) (m Manifest, found bool, err error) {
+	return tx.manifest("SELECT "+manifestColumns+` FROM repository r JOIN tag t ON t.repository = r.id
+		JOIN manifest m ON m.id = t.manifest WHERE r.registry = ? AND r.name = ? AND t.name = ?`, registry, repo, tag)
+}
+
+// ManifestByDigest finds a manifest; found is false where it or its repository is missing.
+func (tx *Tx) ManifestByDigest(registry int64, repo string, d oci.Digest) (m Manifest, found bool, err error) {
+	return tx.manifest("SELECT "+manifestColumns+` FROM repository r JOIN manifest m ON m.repository = r.id
+		WHERE r.registry = ? AND r.name = ? AND m.digest = ?`, registry, repo, digest(d))
+}
+
+// ManifestID is a manifest's number in a repository; 0 where it is missing.
+func (tx *Tx) ManifestID(repository int64, d oci.Digest) (int64, error) {
+	var id int64
+	_, err := tx.one("SELECT id FROM manifest WHERE repository = ? AND digest = ?", []any{repository, digest(d)}, &id)
+	return id, err
+}
+
+// PutManifest stores a manifest that is not there yet, with what it names, and gives its number.
+func (tx *Tx) PutManifest(m Manifest, names []oci.Digest) (int64, error) {
+	var id int64
+	_, err := tx.one(`INSERT INTO manifest (repository, digest, media_type, artifact_type, subject, created, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		[]any{m.Repository, digest(m.Digest), m.MediaType, m.ArtifactType, digest(m.Subject), tx.now(), m.Body}, &id)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range names {
+		if _, err := tx.exec("INSERT INTO reference (repository, digest, manifest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+			m.Repository, digest(d), id); err != nil {
+			return 0, err
+		}
+	}
+	return id, nil
+}
+
+// DeleteManifest removes a manifest with its tags and gives their names. Blobs that it alone named become idle.
+func (tx *Tx) DeleteManifest(repository, id int64) (tags []string, err error) {
+	tags, err = list[string](tx, "DELETE FROM tag WHERE manifest = ? RETURNING name", id)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.exec(`UPDATE membership SET idle = ? WHERE repository = ? AND digest IN (
+		SELECT f.digest FROM reference f WHERE f.manifest = ? AND NOT EXISTS (SELECT 1 FROM reference o
+		WHERE o.repository = f.repository AND o.digest = f.digest AND o.manifest <> f.manifest))`,
+		tx.now(), repository, id); err != nil {
+		return nil, err
+	}
+	if _, err := tx.exec("DELETE FROM reference WHERE manifest = ?", id); err != nil {
+		return nil, err
+	}
+	_, err = tx.exec("DELETE FROM manifest WHERE id = ?", id)
+	return tags, err
+}
+
+// Manifests gives the first manifests of a repository after a digest, without their bytes.
+func (tx *Tx) Manifests(repository int64, afterDigest string, limit int) ([]Manifest, error) {
+	from, err := after(afterDigest)
+	if err != nil {
+		return nil, err
+	}
+	var out []Manifest
+	err = tx.each(`SELECT id, digest, media_type, subject FROM manifest WHERE repository = ? AND digest > ?
+		ORDER BY digest LIMIT ?`, []any{repository, from, limit}, func(scan func(...any) error) error {
+		m := Manifest{Repository: repository}
+		out = append(out, m)
+		last := &out[len(out)-1]
+		return scan(&last.ID, (*digest)(&last.Digest), &last.MediaType, (*digest)(&last.Subject))
+	})
+	return out, err
+}
+
+// Referrers gives manifests of a repository whose subject is d, with their bytes, after a digest in byte order;
+// of one artifact type if it is not "".
+func (tx *Tx) Referrers(registry int64, repo string, subject oci.Digest, artifactType, afterDigest string, limit int) ([]Manifest, error) {
+	from, err := after(afterDigest)
+	if err != nil {
+		return nil, err
+	}
+	query := "SELECT " + manifestColumns + ` FROM repository r JOIN manifest m ON m.repository = r.id
+		WHERE r.registry = ? AND r.name = ? AND m.subject = ? AND m.digest > ?`
+	args := []any{registry, repo, digest(subject), from}
+	if artifactType != "" {
+		query += " AND m.artifact_type = ?"
+		args = append(args, artifactType)
+	}
+	var out []Manifest
+	err = tx.each(query+" ORDER BY m.digest LIMIT ?", append(args, limit), func(scan func(...any) error) error {
+		var m Manifest
+		var created int64
+		if err := scan(&m.ID, &m.Repository, (*digest)(&m.Digest), &m.MediaType, &m.ArtifactType, (*digest)(&m.Subject),
+			&created, &m.Body); err != nil {
+			return err
+		}
+		m.Created = time.UnixMicro(created).UTC()
+		out = append(out, m)
+		return nil
+	})
+	return out, err
+}
+
+// ReferrersOf lists the numbers and digests of the manifests whose subject is d, in one repository.
+func (tx *Tx) ReferrersOf(repository int64, subject oci.Digest) ([]Manifest, error) {
+	var out []Manifest
+	err := tx.each("SELECT id, digest FROM manifest WHERE repository = ? AND subject = ?", []any{repository, digest(subject)},
+		func(scan func(...any) error) error {
+			m := Manifest{Repository: repository, Subject: subject}
+			err := scan(&m.ID, (*digest)(&m.Digest))
+			out = append(out, m)
+			return err
+		})
+	return out, err
+}
+
+// PutTag points a tag at a manifest and tells where it pointed before; "" where it is new.
+func (tx *Tx) PutTag(repository int64, name string, manifest int64) (previous oci.Digest, err error) {
+	if _, err := tx.one("SELECT m.digest FROM tag t JOIN manifest m ON m.id = t.manifest WHERE t.repository = ? AND t.name = ?",
+		[]any{repository, name}, (*digest)(&previous)); err != nil {
+		return "", err
+	}
+	now := tx.now()
+	_, err = tx.exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`,
+		repository, name, manifest, now, now)
+	return previous, err
+}
+
+// DeleteTag removes a tag and tells where it pointed; "" where there was none.
+func (tx *Tx) DeleteTag(repository int64, name string) (was oci.Digest, err error) {
+	if _, err := tx.one("SELECT m.digest FROM tag t JOIN manifest m ON m.id = t.manifest WHERE t.repository = ? AND t.name = ?",
+		[]any{repository, name}, (*digest)(&was)); err != nil {
+		return "", err
+	}
+	_, err = tx.exec("DELETE FROM tag WHERE repository = ? AND name = ?", repository, name)
+	return was, err
+}
