@@ -19,7 +19,7 @@ type body struct {
 	left   time.Duration // to wait for the rest of the window
 	window int64         // bytes of it that came
 	total  int64         // bytes
-	armed  time.Time     // when the deadline was set
+	armed  time.Time     // when the deadline was set; zero = it is to be
 	ended  bool
 }
 
@@ -34,7 +34,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.window += int64(n)
 	b.left -= time.Since(start)
 	if b.window >= pace {
-		b.window, b.left = 0, b.stall
+		b.window, b.left, b.armed = 0, b.stall, time.Time{}
 	}
 	switch {
 	case err == nil:

@@ -112,6 +112,9 @@ func (s *Server) finish(x *exchange, r *http.Request, cause any) {
 	}
 	i := &x.info
 	i.Took = time.Since(x.start)
+	if i.Took > s.stall/2 { // what net/http still holds is sent now, maybe long after it was written
+		x.out.extend()
+	}
 	i.In, i.Out = x.in.total, x.out.total
 	if i.Status == 0 {
 		i.Status = x.out.status
