@@ -16,10 +16,9 @@ const pace = 1 << 20
 // handler needs before it answers does not count.
 type answer struct {
 	http.ResponseWriter
+	info   *Info // keeps Status, which is 0 until the answer begins, and Out
 	in     *body
 	stall  time.Duration
-	status int   // 0 = not begun
-	total  int64 // bytes
 	window int64 // bytes since the deadline was set
 	piece  io.LimitedReader
 }
@@ -27,8 +26,8 @@ type answer struct {
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a *answer) WriteHeader(status int) {
-	if a.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		a.status = status
+	if a.info.Status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		a.info.Status = status
 		a.extend()
 		a.in.settle()
 	}
@@ -37,7 +36,7 @@ func (a *answer) WriteHeader(status int) {
 
 // begin sends the header that a first write implies.
 func (a *answer) begin() {
-	if a.status == 0 {
+	if a.info.Status == 0 {
 		a.WriteHeader(http.StatusOK)
 	}
 }
@@ -48,7 +47,7 @@ func (a *answer) Write(p []byte) (int, error) {
 		a.extend()
 	}
 	n, err := a.ResponseWriter.Write(p)
-	a.total += int64(n)
+	a.info.Out += int64(n)
 	a.window += int64(n)
 	return n, err
 }
@@ -86,7 +85,7 @@ func (a *answer) ReadFrom(src io.Reader) (int64, error) {
 		a.piece = io.LimitedReader{R: src, N: want}
 		n, err := to.ReadFrom(&a.piece)
 		sum += n
-		a.total += n
+		a.info.Out += n
 		a.window += n
 		if limited {
 			whole.N -= want - a.piece.N

@@ -15,10 +15,10 @@ import (
 type body struct {
 	io.ReadCloser
 	answer http.ResponseWriter // sets the connection's deadline
+	info   *Info               // keeps In
 	stall  time.Duration
 	left   time.Duration // to wait for the rest of the window
 	window int64         // bytes of it that came
-	total  int64         // bytes
 	armed  time.Time     // when the deadline was set; zero = it is to be
 	ended  bool
 }
@@ -30,7 +30,7 @@ func (b *body) Read(p []byte) (int, error) {
 		b.armed = start
 	}
 	n, err := b.ReadCloser.Read(p)
-	b.total += int64(n)
+	b.info.In += int64(n)
 	b.window += int64(n)
 	b.left -= time.Since(start)
 	if b.window >= pace {
@@ -49,7 +49,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, fault.New(fault.Invalid, "request body stalled: less than %d bytes came in %v; send faster or in smaller chunks: %w", pace, b.stall, err)
 	}
 	b.ended = true
-	return n, fault.New(fault.Invalid, "request body broke off after %d bytes; send it again: %w", b.total, err)
+	return n, fault.New(fault.Invalid, "request body broke off after %d bytes; send it again: %w", b.info.In, err)
 }
 
 // settle bounds how long net/http may wait for the rest of a body that the handler has not read, which it does

@@ -19,7 +19,7 @@ type Info struct {
 
 	// Filled by the Server, whole once Options.Done is called.
 	ID     string
-	Status int           // StatusGone where the client left before the answer
+	Status int           // 0 until the answer begins; StatusGone where the client left before
 	In     int64         // bytes of the request's body that were read
 	Out    int64         // bytes of the answer's body that were written
 	Took   time.Duration // from the request's headers to the end of its handler

@@ -275,14 +275,14 @@ func TestReadFromKeepsSendfile(t *testing.T) {
 			}
 			defer f.Close()
 			to := &sink{nothing: nothing{http.Header{}}}
-			a := &answer{ResponseWriter: to, in: &body{}}
+			a := &answer{ResponseWriter: to, info: &Info{}, in: &body{}}
 			var src io.Reader = f
 			if c.limit >= 0 {
 				src = &io.LimitedReader{R: f, N: c.limit}
 			}
 			n, err := io.Copy(a, src)
-			if err != nil || n != c.want || a.total != c.want {
-				t.Fatalf("%d bytes, %d accounted, %v; want %d", n, a.total, err, c.want)
+			if err != nil || n != c.want || a.info.Out != c.want {
+				t.Fatalf("%d bytes, %d accounted, %v; want %d", n, a.info.Out, err, c.want)
 			}
 			if got := fmt.Sprint(to.shapes); got != c.shapes {
 				t.Errorf("pieces %s, want %s", got, c.shapes)
@@ -297,7 +297,7 @@ func TestReadFromKeepsSendfile(t *testing.T) {
 func TestReadFromError(t *testing.T) {
 	t.Parallel()
 	why := errors.New("why")
-	a := &answer{ResponseWriter: &sink{nothing: nothing{http.Header{}}, fail: why}, in: &body{}}
+	a := &answer{ResponseWriter: &sink{nothing: nothing{http.Header{}}, fail: why}, info: &Info{}, in: &body{}}
 	if n, err := a.ReadFrom(zeros{}); n != 0 || err != why {
 		t.Errorf("%d, %v", n, err)
 	}

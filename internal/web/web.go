@@ -9,6 +9,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -88,11 +89,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{start: time.Now()}
 	x.info.ID = newID()
 	x.ctx = requestContext{r.Context(), x}
-	x.out = answer{ResponseWriter: w, in: &x.in, stall: s.stall}
+	x.out = answer{ResponseWriter: w, info: &x.info, in: &x.in, stall: s.stall}
 	x.setHeaders(w.Header(), r.Header)
 	r = r.WithContext(&x.ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.in = body{ReadCloser: r.Body, answer: w, stall: s.stall, left: s.stall}
+		x.in = body{ReadCloser: r.Body, answer: w, info: &x.info, stall: s.stall, left: s.stall}
 		r.Body = &x.in
 	}
 	defer func() { s.finish(x, r, recover()) }()
@@ -115,10 +116,6 @@ func (s *Server) finish(x *exchange, r *http.Request, cause any) {
 	if i.Took > s.stall/2 { // what net/http still holds is sent now, maybe long after it was written
 		x.out.extend()
 	}
-	i.In, i.Out = x.in.total, x.out.total
-	if i.Status == 0 {
-		i.Status = x.out.status
-	}
 	if r.Method == http.MethodHead {
 		i.Out = 0
 	}
@@ -138,7 +135,7 @@ func (s *Server) panicked(x *exchange, r *http.Request, cause any) {
 		rec.AddAttrs(slog.String("id", x.info.ID), slog.Any("value", cause), slog.String("stack", string(debug.Stack())))
 		_ = s.log.Handle(r.Context(), rec)
 	}
-	x.fail(&x.out, r, fault.New(fault.Internal, "the request's handler panicked: %v", cause))
+	x.fail(&x.out, r, fmt.Errorf("the request's handler panicked: %v", cause))
 }
 
 // fail answers err, or, where an answer has begun or nobody is left to read it, has the connection cut.
@@ -146,7 +143,7 @@ func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x.info.Err = err
 	x.gone = gone(r, err)
 	switch {
-	case x.out.status != 0:
+	case x.info.Status != 0:
 		x.cut = true
 	case x.gone && errors.Is(err, context.Canceled):
 		x.info.Status, x.cut = StatusGone, true
