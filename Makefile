@@ -56,4 +56,3 @@ fuzz:
 
 clean:
 	rm -rf bin
-	go clean -testcache
