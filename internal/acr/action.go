@@ -150,8 +150,12 @@ var Everything = []Grant{
 	{Type: "registry", Name: "*", Actions: []Action{All}},
 }
 
-// AnonymousPull is what a registry open to anybody grants, whatever was asked.
-var AnonymousPull = []Grant{
+// AnonymousPull is what a token for anybody holds, whatever was asked. Pull on every repository then suffices for
+// lists too: see AnonymousRights.
+var AnonymousPull = []Grant{{Type: "repository", Name: "*", Actions: []Action{Pull}}}
+
+// AnonymousRights are what AnonymousPull amounts to.
+var AnonymousRights = []Grant{
 	{Type: "repository", Name: "*", Actions: []Action{Pull, MetadataRead}},
 	{Type: "registry", Name: "catalog", Actions: []Action{All}},
 }

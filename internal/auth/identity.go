@@ -88,3 +88,16 @@ func (id *Identity) may(act acr.Action, on acr.Scope) bool {
 	}
 	return false
 }
+
+type requestKey struct{}
+
+// ForRequest gives the context the ID under which a request is logged, so that events carry it.
+func ForRequest(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
+// RequestID is the ID that ForRequest gave; "" for work that no request began.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
+}

@@ -148,14 +148,14 @@ func (s *Service) Anonymous(reg *Registry) (Identity, error) {
 	if !reg.AnonymousPullEnabled {
 		return Identity{}, fault.New(fault.Unauthenticated, unauthorized)
 	}
-	return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, Grants: acr.AnonymousPull}, nil
+	return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, Grants: acr.AnonymousRights}, nil
 }
 
 // Access makes an access token of what the identity may do of what was asked: less than asked is no error.
 // Anonymous tokens hold all that anybody may, whatever was asked.
 func (s *Service) Access(reg *Registry, service string, id Identity, asked []acr.Grant) (Token, error) {
 	if id.Name == acr.AnonymousSubject {
-		return s.token(reg, service, id, accessToken, id.Grants)
+		return s.token(reg, service, id, accessToken, acr.AnonymousPull)
 	}
 	asked = slices.DeleteFunc(slices.Clone(asked), func(g acr.Grant) bool {
 		catalog := g.Type == acr.Catalog.Type && g.Name == acr.Catalog.Name

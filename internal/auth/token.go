@@ -168,6 +168,9 @@ func (s *Service) Bearer(ctx context.Context, reg *Registry, value string) (Iden
 			return Identity{}, fault.New(fault.Unauthenticated, "a refresh token stands where an access token belongs: ask /oauth2/token for one")
 		}
 		v = verified{Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access}, c.Expires}
+		if c.Subject == acr.AnonymousSubject {
+			v.id.Grants = acr.AnonymousRights
+		}
 		key.token = strings.Clone(value)
 		s.verified.Add(key, v)
 	}

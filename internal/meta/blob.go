@@ -55,11 +55,12 @@ func (tx *Tx) AddMember(registry int64, repo string, d oci.Digest) (added bool, 
 	return n > 0, err
 }
 
-// Touch restarts the grace period of an idle blob, for who was just told that it is there.
-func (tx *Tx) Touch(registry int64, repo string, d oci.Digest) error {
-	_, err := tx.exec(`UPDATE membership SET idle = ? WHERE idle > 0 AND digest = ? AND repository =
+// Touch restarts the grace period of an idle blob, for who was just told that it is there; touched is false where it is
+// not idle, or not there.
+func (tx *Tx) Touch(registry int64, repo string, d oci.Digest) (touched bool, err error) {
+	n, err := tx.exec(`UPDATE membership SET idle = ? WHERE idle > 0 AND digest = ? AND repository =
 		(SELECT id FROM repository WHERE registry = ? AND name = ?)`, tx.now(), digest(d), registry, repo)
-	return err
+	return n > 0, err
 }
 
 // Name marks a blob as named by a manifest of the repository; found is false where it is no member.
@@ -187,4 +188,29 @@ func (tx *Tx) Blobs(registry int64, afterDigest string, limit int) ([]Blob, erro
 			return err
 		})
 	return out, err
+}
+
+// Members lists the digests of a repository's blobs, at most limit.
+func (tx *Tx) Members(repository int64, limit int) ([]oci.Digest, error) {
+	return digests(tx, "SELECT digest FROM membership WHERE repository = ? LIMIT ?", repository, limit)
+}
+
+// NamedBy lists what a manifest names: blobs and child manifests.
+func (tx *Tx) NamedBy(manifest int64) ([]oci.Digest, error) {
+	return digests(tx, "SELECT digest FROM reference WHERE manifest = ?", manifest)
+}
+
+func digests(tx *Tx, query string, args ...any) ([]oci.Digest, error) {
+	stored, err := list[digest](tx, query, args...)
+	out := make([]oci.Digest, len(stored))
+	for i, d := range stored {
+		out[i] = oci.Digest(d)
+	}
+	return out, err
+}
+
+// HasBlob tells whether a registry's blob is still kept under the object.
+func (tx *Tx) HasBlob(registry int64, d oci.Digest, object string) (bool, error) {
+	var one int
+	return tx.one("SELECT 1 FROM blob WHERE registry = ? AND digest = ? AND object = ?", []any{registry, digest(d), object}, &one)
 }

@@ -21,18 +21,16 @@ func (d digest) Value() (driver.Value, error) {
 	if d == "" {
 		return nil, nil
 	}
-	s := string(d)
-	if len(s) < 8 || s[6] != ':' {
-		return nil, fmt.Errorf("digest %.80q cannot be stored", s)
-	}
-	alg := byte(sha256Byte)
-	if s[:6] == "sha512" {
-		alg = sha512Byte
+	parsed, err := oci.ParseDigest(string(d))
+	if err != nil {
+		return nil, err
 	}
 	out := make([]byte, 1, 65)
-	out[0] = alg
-	out, err := hex.AppendDecode(out, []byte(s[7:]))
-	return out, err
+	out[0] = sha256Byte
+	if parsed.Algorithm() == "sha512" {
+		out[0] = sha512Byte
+	}
+	return hex.AppendDecode(out, []byte(parsed.Encoded()))
 }
 
 func (d *digest) Scan(src any) error {
@@ -56,9 +54,5 @@ func after(d string) (any, error) {
 	if d == "" {
 		return []byte{}, nil
 	}
-	parsed, err := oci.ParseDigest(d)
-	if err != nil {
-		return nil, err
-	}
-	return digest(parsed).Value()
+	return digest(d).Value()
 }

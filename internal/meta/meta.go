@@ -21,6 +21,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/acre-registry/acre/internal/fault"
 )
 
 // Options of a store. Zero values work, but for SealKey where secrets are kept.
@@ -35,7 +37,8 @@ type DB struct {
 	d       *dialect
 	opt     Options
 	sql     *sql.DB
-	idle    chan *session // readers, and on PostgreSQL updates; nil ones are opened on demand
+	pool    chan *session // nil ones are opened on demand
+	solo    chan *session // what the writers use: on SQLite one session of their own, else the pool
 	lock    *fileLock
 	stop    context.CancelFunc
 	ctx     context.Context
@@ -47,6 +50,9 @@ type DB struct {
 
 // transactionTime bounds one transaction against a database that hangs.
 const transactionTime = 30 * time.Second
+
+// retries is how often a transaction runs again after a conflict with another.
+const retries = 5
 
 // Open opens the store that the URL names, sqlite:///path or postgres://…, and brings it up the ladder.
 // A SQLite store belongs to one process: a second one is refused with fault.Conflict.
@@ -61,7 +67,11 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{d: d, opt: opt, idle: make(chan *session, d.sessions), writers: map[int64]*writer{}}
+	db := &DB{d: d, opt: opt, pool: sessions(d.sessions), writers: map[int64]*writer{}}
+	db.solo = db.pool
+	if !d.shared {
+		db.solo = sessions(1)
+	}
 	if d == &sqliteDialect {
 		if db.lock, err = lockFile(source + ".lock"); err != nil {
 			return nil, err
@@ -72,9 +82,6 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), db.lock.release())
 	}
 	db.sql.SetMaxIdleConns(d.sessions + 2)
-	for range d.sessions {
-		db.idle <- nil
-	}
 	db.ctx, db.stop = context.WithCancel(context.Background())
 	if err := db.climb(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", db.d.fail(err)), db.Close())
@@ -85,17 +92,37 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 	return db, nil
 }
 
-// Close ends the store; transactions that have begun are finished.
+func sessions(n int) chan *session {
+	pool := make(chan *session, n)
+	for range n {
+		pool <- nil
+	}
+	return pool
+}
+
+// Close ends the store: transactions that have begun are finished, all others get fault.Unavailable.
 func (db *DB) Close() error {
+	db.mu.Lock() // no writer begins after this
 	db.stop()
+	db.mu.Unlock()
 	db.running.Wait()
-	for range db.d.sessions {
-		if s := <-db.idle; s != nil {
-			s.close()
-		}
+	drain(db.pool)
+	if db.solo != db.pool {
+		drain(db.solo)
 	}
 	return errors.Join(db.sql.Close(), db.lock.release())
 }
+
+// drain waits for the sessions that are lent, and closes all.
+func drain(pool chan *session) {
+	for range cap(pool) {
+		if s := <-pool; s != nil {
+			s.close()
+		}
+	}
+}
+
+func stopping() error { return fault.New(fault.Unavailable, "the server is stopping") }
 
 // Shared tells whether other processes may write to this store, so that nothing read may be kept for long.
 func (db *DB) Shared() bool { return db.d.shared }
@@ -105,20 +132,24 @@ func (db *DB) Now() time.Time { return db.opt.Now() }
 
 // View runs fn over one snapshot, read only.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
-	return db.with(ctx, func(ctx context.Context, s *session) error {
-		if err := s.run(ctx, db.d.beginRead); err != nil {
+	return db.with(ctx, db.pool, func(ctx context.Context, s *session) error {
+		if err := s.begin(ctx, db.d.beginRead); err != nil {
 			return err
 		}
 		err := fn(&Tx{ctx: ctx, db: db, s: s})
-		return errors.Join(err, s.run(ctx, "ROLLBACK"))
+		return errors.Join(err, s.end(ctx, "ROLLBACK"))
 	})
 }
 
 // Look runs fn without a transaction: each of its statements sees a snapshot of its own. It is View for one
 // statement, at half the cost.
 func (db *DB) Look(ctx context.Context, fn func(*Tx) error) error {
-	return db.with(ctx, func(ctx context.Context, s *session) error {
-		return fn(&Tx{ctx: ctx, db: db, s: s})
+	return db.with(ctx, db.pool, func(ctx context.Context, s *session) error {
+		err := fn(&Tx{ctx: ctx, db: db, s: s})
+		if err != nil && db.d.classify(err) == away && s.reopen(ctx) == nil {
+			err = fn(&Tx{ctx: ctx, db: db, s: s})
+		}
+		return err
 	})
 }
 
@@ -135,37 +166,40 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 		return db.write(ctx, 0, fn)
 	}
 	for attempt := 0; ; attempt++ {
-		var hooks []func()
-		err := db.with(ctx, func(ctx context.Context, s *session) error {
-			tx := &Tx{ctx: ctx, db: db, s: s}
-			if err := s.run(ctx, db.d.begin); err != nil {
+		var tx *Tx
+		err := db.with(ctx, db.pool, func(ctx context.Context, s *session) error {
+			if err := s.begin(ctx, db.d.begin); err != nil {
 				return err
 			}
-			if err := fn(tx); err != nil {
-				return errors.Join(err, s.run(ctx, "ROLLBACK"))
+			tx = &Tx{ctx: ctx, db: db, s: s}
+			if err := tx.call(fn); err != nil {
+				return errors.Join(err, s.end(ctx, "ROLLBACK"))
 			}
-			hooks = tx.hooks
-			return s.run(ctx, "COMMIT")
+			return s.end(ctx, "COMMIT")
 		})
 		if err == nil {
-			for _, hook := range hooks {
-				hook()
-			}
+			tx.committed()
 			return nil
 		}
-		if db.d.classify(err) != retry || attempt == 5 {
+		if db.d.classify(err) != retry || attempt == retries {
 			return err
 		}
 	}
 }
 
 // with lends a session for one transaction.
-func (db *DB) with(ctx context.Context, fn func(context.Context, *session) error) error {
+func (db *DB) with(ctx context.Context, pool chan *session, fn func(context.Context, *session) error) error {
 	var s *session
 	select {
-	case s = <-db.idle:
+	case s = <-pool:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-db.ctx.Done():
+		return stopping()
+	}
+	defer func() { pool <- s }()
+	if db.ctx.Err() != nil {
+		return stopping()
 	}
 	if db.d.shared {
 		var cancel context.CancelFunc
@@ -175,21 +209,20 @@ func (db *DB) with(ctx context.Context, fn func(context.Context, *session) error
 		// SQLite's statements here take microseconds; a context that can end costs a goroutine each.
 		ctx = context.WithoutCancel(ctx)
 	}
-	var err error
-	defer func() { db.idle <- s }()
 	if s == nil {
+		var err error
 		if s, err = db.session(ctx); err != nil {
 			return db.d.fail(err)
 		}
 	}
 	done := false
-	defer func() { // an error that may have left a transaction open, or a panic, costs the session
-		if !done || err != nil && !isFault(err) && db.d.classify(err) != retry {
+	defer func() { // a panic, or a transaction that is still open, costs the session
+		if !done || s.open {
 			s.close()
 			s = nil
 		}
 	}()
-	err = fn(ctx, s)
+	err := fn(ctx, s)
 	done = true
 	return db.d.fail(err)
 }

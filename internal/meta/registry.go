@@ -28,13 +28,14 @@ func (tx *Tx) Registry(name string) (int64, error) {
 	return id, err
 }
 
-// Append adds an event to the log of the registry whose Change this is, and fills in its Seq and At.
+// Append adds an event to the log of the registry whose Change this is, and fills in its Registry, Seq and At.
 func (tx *Tx) Append(e *acr.Event) error {
 	if tx.registry == 0 {
 		return fmt.Errorf("event %s outside a Change", e.Kind)
 	}
 	e.At = tx.db.opt.Now().UTC()
-	found, err := tx.one("UPDATE registry SET seq = seq + 1 WHERE id = ? RETURNING seq", []any{tx.registry}, &e.Seq)
+	found, err := tx.one("UPDATE registry SET seq = seq + 1 WHERE id = ? RETURNING name, seq", []any{tx.registry},
+		&e.Registry, &e.Seq)
 	if err != nil {
 		return err
 	}

@@ -203,10 +203,10 @@ func (tx *Tx) Referrers(registry int64, repo string, subject oci.Digest, artifac
 	return out, err
 }
 
-// ReferrersOf lists the numbers and digests of the manifests whose subject is d, in one repository.
-func (tx *Tx) ReferrersOf(repository int64, subject oci.Digest) ([]Manifest, error) {
+// ReferrersOf lists the numbers and digests of manifests whose subject is d, in one repository, at most limit.
+func (tx *Tx) ReferrersOf(repository int64, subject oci.Digest, limit int) ([]Manifest, error) {
 	var out []Manifest
-	err := tx.each("SELECT id, digest FROM manifest WHERE repository = ? AND subject = ?", []any{repository, digest(subject)},
+	err := tx.each("SELECT id, digest FROM manifest WHERE repository = ? AND subject = ? LIMIT ?", []any{repository, digest(subject), limit},
 		func(scan func(...any) error) error {
 			m := Manifest{Repository: repository, Subject: subject}
 			err := scan(&m.ID, (*digest)(&m.Digest))
@@ -237,4 +237,18 @@ func (tx *Tx) DeleteTag(repository int64, name string) (was oci.Digest, err erro
 	}
 	_, err = tx.exec("DELETE FROM tag WHERE repository = ? AND name = ?", repository, name)
 	return was, err
+}
+
+// AllRepositories lists names in byte order, those too that hold no manifest.
+func (tx *Tx) AllRepositories(registry int64, after string, limit int) ([]string, error) {
+	return list[string](tx, "SELECT name FROM repository WHERE registry = ? AND name > ? ORDER BY name LIMIT ?", registry, after, limit)
+}
+
+// Recount counts what a repository holds, and memberships whose idle mark is not what the references say.
+func (tx *Tx) Recount(repository int64) (manifests, tags, wrongIdle int64, err error) {
+	_, err = tx.one(`SELECT (SELECT COUNT(*) FROM manifest WHERE repository = ?), (SELECT COUNT(*) FROM tag WHERE repository = ?),
+		(SELECT COUNT(*) FROM membership s WHERE s.repository = ? AND (s.idle = 0) <> EXISTS (
+			SELECT 1 FROM reference f WHERE f.repository = s.repository AND f.digest = s.digest))`,
+		[]any{repository, repository, repository}, &manifests, &tags, &wrongIdle)
+	return manifests, tags, wrongIdle, err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode"
 
 	"github.com/acre-registry/acre/internal/fault"
 )
@@ -53,7 +54,8 @@ func (tx *Tx) Secret(name string) (Secret, error) {
 
 // Secrets opens all secrets whose names begin with prefix, by name.
 func (tx *Tx) Secrets(prefix string) ([]Secret, error) {
-	return tx.secrets("SELECT name, sealed, created FROM secret WHERE name >= ? AND name < ? ORDER BY name", prefix, prefix+"\x7f")
+	return tx.secrets("SELECT name, sealed, created FROM secret WHERE name >= ? AND name < ? ORDER BY name",
+		prefix, prefix+string(unicode.MaxRune))
 }
 
 // DeleteSecret removes a secret.

@@ -5,8 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-
-	"github.com/acre-registry/acre/internal/fault"
+	"runtime/debug"
 )
 
 var errDiscard = driver.ErrBadConn
@@ -18,7 +17,7 @@ const maxBatch = 256
 type writer struct {
 	db    *DB
 	queue chan *write
-	s     *session
+	gone  chan struct{} // closed when nothing more will be taken from the queue
 }
 
 // write is one Change or Update on its way.
@@ -38,35 +37,40 @@ func (db *DB) write(ctx context.Context, registry int64, fn func(*Tx) error) err
 	if !db.d.shared {
 		key = 0
 	}
-	w := &write{ctx: ctx, registry: registry, fn: fn, done: make(chan struct{})}
+	w := db.writer(key)
+	if w == nil {
+		return stopping()
+	}
+	one := &write{ctx: ctx, registry: registry, fn: fn, done: make(chan struct{})}
 	select {
-	case db.writer(key).queue <- w:
+	case w.queue <- one:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-db.ctx.Done():
-		return fault.New(fault.Unavailable, "the server is stopping")
+	case <-w.gone:
+		return stopping()
 	}
-	select {
-	case <-w.done: // once queued it will be answered: the outcome is known, not guessed
-	case <-db.ctx.Done():
+	select { // once queued it is answered, so that the outcome is known, not guessed
+	case <-one.done:
+	case <-w.gone:
 		select {
-		case <-w.done:
-		default:
-			return fault.New(fault.Unavailable, "the server is stopping")
+		case <-one.done:
+		default: // it was never begun
+			return stopping()
 		}
 	}
-	if w.panicked != nil {
-		panic(w.panicked)
+	if one.panicked != nil {
+		panic(one.panicked)
 	}
-	return db.d.fail(w.err)
+	return db.d.fail(one.err)
 }
 
+// writer finds or starts a registry's writer; nil where the store is being closed.
 func (db *DB) writer(key int64) *writer {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	w := db.writers[key]
-	if w == nil {
-		w = &writer{db: db, queue: make(chan *write, maxBatch)}
+	if w == nil && db.ctx.Err() == nil {
+		w = &writer{db: db, queue: make(chan *write, maxBatch), gone: make(chan struct{})}
 		db.writers[key] = w
 		db.running.Go(w.loop)
 	}
@@ -74,11 +78,7 @@ func (db *DB) writer(key int64) *writer {
 }
 
 func (w *writer) loop() {
-	defer func() {
-		if w.s != nil {
-			w.s.close()
-		}
-	}()
+	defer close(w.gone)
 	batch := make([]*write, 0, maxBatch)
 	for {
 		select {
@@ -104,107 +104,95 @@ func (w *writer) loop() {
 	}
 }
 
-// commit runs the batch in one transaction. Where that fails for a conflict with another node, it runs again.
+// commit runs the batch in one transaction. Where that fails for a conflict it runs again, at last each write by
+// itself, so that one that can never succeed does not keep the others from it.
 func (w *writer) commit(batch []*write) {
-	for attempt := 0; ; attempt++ {
-		err := w.try(batch)
-		if err == nil {
+	var err error
+	for attempt := 0; attempt <= retries; attempt++ {
+		err = w.db.with(context.Background(), w.db.solo, func(ctx context.Context, s *session) error {
+			return w.run(ctx, s, batch)
+		})
+		if err == nil || w.db.d.classify(err) != retry {
 			break
 		}
-		if w.s != nil {
-			w.s.close() // whatever it had begun is undone
-			w.s = nil
-		}
-		if w.db.d.classify(err) == retry && attempt < 5 {
-			continue
-		}
+	}
+	switch {
+	case err == nil:
 		for _, one := range batch {
-			if one.err == nil && one.panicked == nil {
-				one.err = err
+			if !one.failed() {
+				one.tx.committed()
 			}
 		}
-		return
-	}
-	for _, one := range batch {
-		if one.err == nil && one.panicked == nil {
-			for _, hook := range one.tx.hooks {
-				hook()
+	case len(batch) > 1 && w.db.d.classify(err) == retry:
+		for i := range batch {
+			w.commit(batch[i : i+1])
+		}
+	default:
+		for _, one := range batch {
+			if !one.failed() {
+				one.err = err
 			}
 		}
 	}
 }
 
-func (w *writer) try(batch []*write) (err error) {
-	ctx := w.db.ctx
-	if w.db.d.shared {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), transactionTime)
-		defer cancel()
-	} else {
-		ctx = context.WithoutCancel(ctx)
-	}
-	if w.s == nil {
-		if w.s, err = w.db.session(ctx); err != nil {
-			return err
-		}
-	}
-	if err := w.s.run(ctx, w.db.d.begin); err != nil {
+func (w *writer) run(ctx context.Context, s *session, batch []*write) error {
+	if err := s.begin(ctx, w.db.d.begin); err != nil {
 		return err
 	}
 	if w.db.d.lockHead != "" {
-		if err := w.s.run(ctx, w.db.d.lockHead, batch[0].registry); err != nil {
+		if err := s.run(ctx, w.db.d.lockHead, batch[0].registry); err != nil {
 			return err
 		}
 	}
+	alone := len(batch) == 1
 	for _, one := range batch {
 		one.err, one.panicked = one.ctx.Err(), nil
 		if one.err != nil {
 			continue
 		}
-		one.tx = &Tx{ctx: ctx, db: w.db, s: w.s, registry: one.registry}
-		if err := w.one(ctx, one, len(batch) > 1); err != nil {
+		one.tx = &Tx{ctx: ctx, db: w.db, s: s, registry: one.registry}
+		if err := one.run(ctx, alone); err != nil {
 			return err
 		}
 	}
-	return w.s.run(ctx, "COMMIT")
+	if alone && batch[0].failed() {
+		return s.end(ctx, "ROLLBACK")
+	}
+	return s.end(ctx, "COMMIT")
 }
 
-// one runs a write inside a savepoint, so that its failure leaves the rest of the batch alone. The error it
-// returns is one that ends the whole transaction.
-func (w *writer) one(ctx context.Context, one *write, saved bool) error {
-	if saved {
-		if err := w.s.run(ctx, "SAVEPOINT one"); err != nil {
+// run calls fn, where it is not alone inside a savepoint, so that its failure leaves the rest of the batch as it is.
+// The error it returns is one that ends the whole transaction.
+func (one *write) run(ctx context.Context, alone bool) error {
+	s := one.tx.s
+	if !alone {
+		if err := s.run(ctx, "SAVEPOINT one"); err != nil {
 			return err
 		}
 	}
 	one.call()
-	if one.err != nil && !isFault(one.err) && w.db.d.classify(one.err) == retry {
-		return one.err
-	}
 	switch {
-	case one.err == nil && one.panicked == nil && saved:
-		return w.s.run(ctx, "RELEASE SAVEPOINT one")
-	case one.err == nil && one.panicked == nil:
+	case one.err != nil && !isFault(one.err) && s.db.d.classify(one.err) == retry:
+		return one.err
+	case alone:
 		return nil
-	case saved:
-		if err := w.s.run(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
-			return errors.Join(one.err, err) // the database has undone everything, as SQLite does when the disk is full
-		}
-		return nil
-	default:
-		// Alone in its transaction: undo that, and leave COMMIT an empty one.
-		if err := w.s.run(ctx, "ROLLBACK"); err != nil {
-			return errors.Join(one.err, err)
-		}
-		return w.s.run(ctx, w.db.d.begin)
+	case !one.failed():
+		return s.run(ctx, "RELEASE SAVEPOINT one")
 	}
+	if err := s.run(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
+		return errors.Join(one.err, err) // the database has undone everything, as SQLite does when the disk is full
+	}
+	return nil
 }
+
+func (one *write) failed() bool { return one.err != nil || one.panicked != nil }
 
 func (one *write) call() {
 	defer func() {
 		if p := recover(); p != nil {
-			one.panicked = fmt.Sprintf("in a transaction: %v", p)
+			one.panicked = fmt.Sprintf("in a transaction: %v\n%s", p, debug.Stack())
 		}
 	}()
-	one.err = one.fn(one.tx)
+	one.err = one.tx.call(one.fn)
 }

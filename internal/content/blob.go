@@ -1,0 +1,238 @@
+package content
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/crash"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/oci"
+)
+
+// member is a blob of a repository as the cache keeps it, with the bytes of a small one once they were read.
+type member struct {
+	meta.Blob
+	small atomic.Pointer[[]byte]
+}
+
+// smallBlob is up to which size bytes are kept in memory: configurations, mostly.
+const smallBlob = 8 << 10
+
+func blobUnknown(d oci.Digest) error {
+	return fault.New(fault.BlobUnknown, "blob unknown to registry").With(map[string]oci.Digest{"digest": d})
+}
+
+func descriptor(b meta.Blob) oci.Descriptor {
+	return oci.Descriptor{MediaType: oci.TypeOctets, Digest: b.Digest, Size: b.Size}
+}
+
+// StatBlob finds a blob. Who may push and is told that a blob is there which no manifest names has at least half
+// the grace period to name it.
+func (r Registry) StatBlob(ctx context.Context, repo string, d oci.Digest) (oci.Descriptor, error) {
+	if err := r.may(ctx, repo, acr.Pull); err != nil {
+		return oci.Descriptor{}, err
+	}
+	b, err := r.member(ctx, repo, d)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	if b.Idle > 0 && r.s.db.Now().Sub(time.UnixMicro(b.Idle)) > r.s.opt.Grace/2 && r.may(ctx, repo, acr.Push) == nil {
+		if err := r.touch(ctx, repo, d); err != nil {
+			return oci.Descriptor{}, err
+		}
+	}
+	return descriptor(b.Blob), nil
+}
+
+func (r Registry) touch(ctx context.Context, repo string, d oci.Digest) error {
+	return r.s.db.Update(ctx, func(tx *meta.Tx) error {
+		tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, repo, string(d))) })
+		touched, err := tx.Touch(r.id, repo, d)
+		if err == nil && !touched {
+			if _, found, err := tx.Blob(r.id, repo, d); err != nil || !found {
+				return cmp.Or(err, blobUnknown(d)) // collected since it was looked up
+			}
+		}
+		return err
+	})
+}
+
+func (r Registry) member(ctx context.Context, repo string, d oci.Digest) (*member, error) {
+	k := r.key(aBlob, repo, string(d))
+	found, ticket := r.s.cache.get(k)
+	if found != nil {
+		return found.(*member), nil
+	}
+	m := &member{}
+	var ok bool
+	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		m.Blob, ok, err = tx.Blob(r.id, repo, d)
+		return err
+	})
+	if err == nil && !ok {
+		err = blobUnknown(d)
+	}
+	if err != nil {
+		return nil, err
+	}
+	cost := int64(2 * len(d))
+	if m.Size <= smallBlob {
+		cost += m.Size
+	}
+	r.s.cache.put(k, m, cost, ticket)
+	return m, nil
+}
+
+// OpenBlob reads n bytes of a blob from off.
+func (r Registry) OpenBlob(ctx context.Context, repo string, d oci.Digest, off, n int64) (io.ReadCloser, error) {
+	if err := r.may(ctx, repo, acr.Pull); err != nil {
+		return nil, err
+	}
+	b, err := r.member(ctx, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 {
+		n = b.Size - off
+	}
+	if off < 0 || off > b.Size || n < 0 || n > b.Size-off {
+		return nil, fault.New(fault.RangeInvalid, "bytes %d to %d lie outside the blob, which has %d", off, off+n, b.Size)
+	}
+	if b.Size <= smallBlob {
+		return r.openSmall(ctx, repo, b, off, n)
+	}
+	f, err := r.s.blobs.Open(ctx, b.Object, off, n)
+	return f, r.lost(repo, b, err)
+}
+
+func (r Registry) openSmall(ctx context.Context, repo string, b *member, off, n int64) (io.ReadCloser, error) {
+	if kept := b.small.Load(); kept != nil {
+		return inMemory{bytes.NewReader((*kept)[off : off+n])}, nil
+	}
+	f, err := r.s.blobs.Open(ctx, b.Object, 0, -1)
+	if err != nil {
+		return nil, r.lost(repo, b, err)
+	}
+	defer f.Close()
+	all := make([]byte, b.Size)
+	if _, err := io.ReadFull(f, all); err != nil {
+		return nil, err
+	}
+	b.small.Store(&all)
+	return inMemory{bytes.NewReader(all[off : off+n])}, nil
+}
+
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
+
+// lost tells a blob that was collected while it was being read from one whose bytes are gone against the rows.
+func (r Registry) lost(repo string, b *member, err error) error {
+	if !errors.Is(err, fault.NotFound) {
+		return err
+	}
+	r.s.cache.drop(r.key(aBlob, repo, string(b.Digest)))
+	r.s.opt.Log.Error("a blob's object is not there; acre admin fsck tells whether more is missing",
+		"registry", r.name, "repository", repo, "digest", b.Digest, "object", b.Object)
+	return blobUnknown(b.Digest)
+}
+
+// PushBlob takes a whole blob in.
+func (r Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, body io.Reader) (oci.Descriptor, error) {
+	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
+		return oci.Descriptor{}, err
+	}
+	r.s.stats.uploads.Inc()
+	defer r.s.stats.uploads.Dec()
+	w, err := r.s.blobs.Create(ctx)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	u := &upload{r: r, repo: repo, id: w.Key(), w: w}
+	if _, err := u.ReadFrom(body); err != nil {
+		return oci.Descriptor{}, errors.Join(err, w.Abort(ctx))
+	}
+	if err := w.Commit(ctx, d); err != nil {
+		return oci.Descriptor{}, err
+	}
+	crash.Point("blob.sealed")
+	return u.publish(ctx, d, w.Size(), false)
+}
+
+// MountBlob makes a blob of one repository readable in another.
+func (r Registry) MountBlob(ctx context.Context, repo, from string, d oci.Digest) (oci.Descriptor, error) {
+	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
+		return oci.Descriptor{}, err
+	}
+	source, err := r.source(ctx, from, d)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	added := false
+	err = r.s.db.Update(ctx, func(tx *meta.Tx) (err error) {
+		tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, repo, string(d))) })
+		added, err = tx.AddMember(r.id, repo, d)
+		return err
+	})
+	if err == nil && !added {
+		err = blobUnknown(d)
+	}
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	r.s.stats.mounts.Inc()
+	return descriptor(source.Blob), nil
+}
+
+// source finds a repository with the blob that the caller may read: from, or any of the first ones.
+func (r Registry) source(ctx context.Context, from string, d oci.Digest) (*member, error) {
+	candidates := []string{from}
+	if from == "" {
+		err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
+			candidates, err = tx.RepositoriesWith(r.id, d, 100)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, repo := range candidates {
+		if r.may(ctx, repo, acr.Pull) != nil {
+			continue // as if it were not there
+		}
+		b, err := r.member(ctx, repo, d)
+		if !errors.Is(err, fault.BlobUnknown) {
+			return b, err
+		}
+	}
+	return nil, blobUnknown(d)
+}
+
+// DeleteBlob takes a blob out of one repository.
+func (r Registry) DeleteBlob(ctx context.Context, repo string, d oci.Digest) error {
+	if err := r.may(ctx, repo, acr.Delete); err != nil {
+		return err
+	}
+	return r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
+		row, err := tx.Repository(r.id, repo)
+		if err != nil {
+			return blobUnknown(d)
+		}
+		found, err := tx.DeleteMember(r.id, row.ID, d)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return blobUnknown(d)
+		}
+		tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, repo, string(d))) })
+		return tx.Append(r.event(ctx, acr.Event{Kind: acr.BlobDeleted, Repository: repo, Digest: d}))
+	})
+}

@@ -1,0 +1,140 @@
+package content
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// cache remembers what was read of the store, bounded by bytes, least recently used first out.
+//
+// Where this process is the store's only writer it is exact: whoever changes a row drops its key after the commit and
+// before the answer, and what was read before the drop is not taken in after it. Where nodes share the store an
+// entry is believed for a short time only, and tags, which move, are not kept at all.
+type cache struct {
+	now    func() time.Time
+	ttl    time.Duration // 0: for good
+	seed   maphash.Seed
+	shards [16]shard
+}
+
+// key names what was read: kind tells of what, ref is a tag or digest.
+type key struct {
+	registry  int64
+	kind      byte
+	repo, ref string
+}
+
+// Kinds of keys.
+const (
+	aManifest  = 'm' // by tag or digest: *manifest
+	aBlob      = 'b' // by digest: *member
+	aReferrers = 'r' // by subject: *pages
+)
+
+type entry struct {
+	key        key
+	value      any
+	cost       int64
+	read       time.Time
+	prev, next *entry
+}
+
+type shard struct {
+	mu    sync.Mutex
+	by    map[key]*entry
+	ring  entry // sentinel: next is the most recent
+	bytes int64
+	max   int64
+	gen   uint64 // counts drops, so that a slower read does not undo one
+}
+
+// overhead is about what an entry costs besides its value, in bytes.
+const overhead = 256
+
+func newCache(bytes int64, ttl time.Duration, now func() time.Time) *cache {
+	c := &cache{now: now, ttl: ttl, seed: maphash.MakeSeed()}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.by, s.max = map[key]*entry{}, bytes/int64(len(c.shards))
+		s.ring.prev, s.ring.next = &s.ring, &s.ring
+	}
+	return c
+}
+
+func (c *cache) shard(k key) *shard {
+	return &c.shards[maphash.Comparable(c.seed, k)%uint64(len(c.shards))]
+}
+
+// get finds a value. Where there is none, ticket goes to put with what is read now.
+func (c *cache) get(k key) (value any, ticket uint64) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.by[k]
+	if e == nil {
+		return nil, s.gen
+	}
+	if c.ttl > 0 && c.now().Sub(e.read) > c.ttl {
+		s.remove(e)
+		return nil, s.gen
+	}
+	e.unlink()
+	e.link(&s.ring)
+	return e.value, s.gen
+}
+
+// put remembers a value that was read after get gave the ticket, unless something was dropped since.
+func (c *cache) put(k key, value any, cost int64, ticket uint64) {
+	s := c.shard(k)
+	cost += overhead
+	if cost > s.max/4 {
+		return
+	}
+	var read time.Time
+	if c.ttl > 0 {
+		read = c.now()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gen != ticket {
+		return
+	}
+	if old := s.by[k]; old != nil {
+		s.remove(old)
+	}
+	e := &entry{key: k, value: value, cost: cost, read: read}
+	s.by[k] = e
+	e.link(&s.ring)
+	s.bytes += cost
+	for s.bytes > s.max {
+		s.remove(s.ring.prev)
+	}
+}
+
+// drop forgets keys, and what is being read of them.
+func (c *cache) drop(keys ...key) {
+	for _, k := range keys {
+		s := c.shard(k)
+		s.mu.Lock()
+		s.gen++
+		if e := s.by[k]; e != nil {
+			s.remove(e)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *shard) remove(e *entry) {
+	delete(s.by, e.key)
+	e.unlink()
+	s.bytes -= e.cost
+}
+
+func (e *entry) unlink() { e.prev.next, e.next.prev = e.next, e.prev }
+
+func (e *entry) link(ring *entry) {
+	e.prev, e.next = ring, ring.next
+	ring.next.prev = e
+	ring.next = e
+}

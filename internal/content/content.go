@@ -1,0 +1,222 @@
+// Package content holds the rules of what registries contain: repositories, manifests, tags, blobs, uploads,
+// referrers, and the collection of what nothing names any more. A Registry from In is one registry's contents as
+// oci.Registry; every method asks the policy first.
+//
+// Bytes come before rows: a blob's object is durable before the transaction that names it, and a manifest goes in
+// only where every blob it names is a member of its repository. What is taken out leaves first the rows, then, after
+// a grace period, the bucket.
+package content
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/blob"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/oci"
+)
+
+// Options of the service; zero values are defaults.
+type Options struct {
+	DB           *meta.DB
+	Blobs        *blob.Store
+	Log          *slog.Logger
+	CacheBytes   int64         // for manifests, blob rows and small blobs; 24 MiB
+	MaxBlob      int64         // bytes; 200 GiB
+	Grace        time.Duration // how long a blob may be without a manifest; 1 hour
+	UploadExpiry time.Duration // how long an upload may rest; 7 days
+	LogRetention time.Duration // how long events are kept; 90 days
+}
+
+// Defaults, as the real service has them where it says.
+const (
+	DefaultMaxBlob      = 200 << 30
+	DefaultGrace        = time.Hour
+	DefaultUploadExpiry = 7 * 24 * time.Hour
+	DefaultLogRetention = 90 * 24 * time.Hour
+	defaultCache        = 24 << 20
+	sharedTTL           = 2 * time.Second
+)
+
+// Service keeps the contents of all registries.
+type Service struct {
+	opt    Options
+	db     *meta.DB
+	blobs  *blob.Store
+	policy auth.Policy
+	cache  *cache
+	stats  metrics
+
+	mu    sync.Mutex
+	holds map[string]*hold // uploads that a request of this process is writing
+}
+
+// New makes the service.
+func New(opt Options) *Service {
+	orDefault(&opt.CacheBytes, defaultCache)
+	orDefault(&opt.MaxBlob, DefaultMaxBlob)
+	orDefault(&opt.Grace, DefaultGrace)
+	orDefault(&opt.UploadExpiry, DefaultUploadExpiry)
+	orDefault(&opt.LogRetention, DefaultLogRetention)
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	var ttl time.Duration
+	if opt.DB.Shared() {
+		ttl = sharedTTL
+	}
+	return &Service{
+		opt: opt, db: opt.DB, blobs: opt.Blobs, stats: newMetrics(),
+		cache: newCache(opt.CacheBytes, ttl, opt.DB.Now), holds: map[string]*hold{},
+	}
+}
+
+func orDefault[T int64 | time.Duration](v *T, or T) {
+	if *v == 0 {
+		*v = or
+	}
+}
+
+// Registry is the contents of one registry.
+type Registry struct {
+	s    *Service
+	name string // lower case
+	id   int64
+}
+
+var _ oci.Registry = Registry{}
+
+// In is the contents of a registry.
+func (s *Service) In(reg *auth.Registry) Registry { return Registry{s, reg.Key, reg.ID} }
+
+// may checks the repository's name and asks the policy.
+func (r Registry) may(ctx context.Context, repo string, acts ...acr.Action) error {
+	if err := oci.CheckName(repo); err != nil {
+		return err
+	}
+	return r.s.policy.Allow(ctx, r.name, acr.Repository(repo), acts...)
+}
+
+func (r Registry) key(kind byte, repo, ref string) key { return key{r.id, kind, repo, ref} }
+
+// event fills in what every event says of who did it.
+func (r Registry) event(ctx context.Context, e acr.Event) *acr.Event {
+	e.Registry, e.Actor, e.RequestID = r.name, auth.Actor(ctx), auth.RequestID(ctx)
+	return &e
+}
+
+// Repositories lists repositories that have a manifest.
+func (r Registry) Repositories(ctx context.Context, p oci.Page) (names []string, more bool, err error) {
+	if err := r.s.policy.Allow(ctx, r.name, acr.Catalog, acr.All); err != nil {
+		return nil, false, err
+	}
+	err = r.s.db.Look(ctx, func(tx *meta.Tx) error {
+		names, err = tx.Repositories(r.id, p.After, p.Limit+1)
+		return err
+	})
+	names, more = cut(names, p.Limit)
+	return names, more, err
+}
+
+// Tags lists a repository's tags.
+func (r Registry) Tags(ctx context.Context, repo string, p oci.Page) (names []string, more bool, err error) {
+	if err := r.may(ctx, repo, acr.MetadataRead); err != nil {
+		return nil, false, err
+	}
+	err = r.s.db.View(ctx, func(tx *meta.Tx) error {
+		row, err := tx.Repository(r.id, repo)
+		if err != nil {
+			return err
+		}
+		if row.Manifests == 0 {
+			return meta.NameUnknown(repo)
+		}
+		names, err = tx.Tags(row.ID, p.After, p.Limit+1)
+		return err
+	})
+	names, more = cut(names, p.Limit)
+	return names, more, err
+}
+
+// cut takes one page of a list that was read one longer.
+func cut(names []string, limit int) ([]string, bool) {
+	if len(names) > limit {
+		return names[:limit], true
+	}
+	return names, false
+}
+
+// DeleteRepository removes everything under a name, some hundred manifests a transaction. What is pushed meanwhile
+// goes too.
+func (r Registry) DeleteRepository(ctx context.Context, repo string) (oci.Deleted, error) {
+	var gone oci.Deleted
+	if err := r.may(ctx, repo, acr.Delete); err != nil {
+		return gone, err
+	}
+	for done := false; !done; {
+		var step deleted
+		err := r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
+			step = deleted{}
+			row, err := tx.Repository(r.id, repo)
+			if err != nil {
+				return err
+			}
+			if row.Manifests == 0 && len(gone.Manifests) == 0 {
+				return meta.NameUnknown(repo)
+			}
+			done, err = r.deleteSome(ctx, tx, row, &step)
+			return err
+		})
+		if err != nil {
+			return gone, err
+		}
+		gone.Manifests = append(gone.Manifests, step.manifests...)
+		gone.Tags = append(gone.Tags, step.tags...)
+	}
+	return gone, nil
+}
+
+// deleteSome removes manifests of a repository, and once there are none its memberships.
+func (r Registry) deleteSome(ctx context.Context, tx *meta.Tx, row meta.Repository, step *deleted) (done bool, err error) {
+	list, err := tx.Manifests(row.ID, "", treeBatch)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range list {
+		if err := r.deleteOne(ctx, tx, row, m, step); err != nil {
+			return false, err
+		}
+	}
+	if len(list) == treeBatch {
+		return false, nil
+	}
+	members, err := tx.Members(row.ID, treeBatch)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range members {
+		if _, err := tx.DeleteMember(r.id, row.ID, d); err != nil {
+			return false, err
+		}
+		tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, row.Name, string(d))) })
+	}
+	if len(members) == treeBatch {
+		return false, nil
+	}
+	return true, tx.Append(r.event(ctx, acr.Event{Kind: acr.RepositoryDeleted, Repository: row.Name}))
+}
+
+// manifestUnknown is the error for a tag or digest that is not there.
+func manifestUnknown(repo string, ref oci.Ref) error {
+	if ref.Tag != "" {
+		return fault.New(fault.ManifestUnknown, "manifest tagged by %q is not found", ref.Tag).
+			With(map[string]string{"Name": repo, "Tag": ref.Tag})
+	}
+	return fault.New(fault.ManifestUnknown, "manifest %s is not found", ref.Digest).
+		With(map[string]string{"Name": repo, "Revision": string(ref.Digest)})
+}

@@ -1,0 +1,329 @@
+package content
+
+import (
+	"context"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/crash"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/oci"
+)
+
+// manifest is what the cache keeps of one. Entries of several tags share it.
+type manifest struct {
+	desc oci.Descriptor
+	body []byte
+}
+
+// Resolve finds a manifest's descriptor.
+func (r Registry) Resolve(ctx context.Context, repo string, ref oci.Ref) (oci.Descriptor, error) {
+	desc, _, err := r.Manifest(ctx, repo, ref)
+	return desc, err
+}
+
+// Manifest finds a manifest with its exact bytes.
+func (r Registry) Manifest(ctx context.Context, repo string, ref oci.Ref) (oci.Descriptor, []byte, error) {
+	if err := r.may(ctx, repo, acr.Pull); err != nil {
+		return oci.Descriptor{}, nil, err
+	}
+	m, err := r.manifest(ctx, repo, ref)
+	if err != nil {
+		return oci.Descriptor{}, nil, err
+	}
+	return m.desc, m.body, nil
+}
+
+// manifest looks into the cache, then into the store. Where nodes share the store a tag is looked up each time and
+// only the manifest it leads to is remembered.
+func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*manifest, error) {
+	k := r.key(aManifest, repo, ref.String())
+	found, ticket := r.s.cache.get(k)
+	if found != nil {
+		return found.(*manifest), nil
+	}
+	var row meta.Manifest
+	var ok bool
+	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		if ref.Tag != "" {
+			row, ok, err = tx.ManifestByTag(r.id, repo, ref.Tag)
+		} else {
+			row, ok, err = tx.ManifestByDigest(r.id, repo, ref.Digest)
+		}
+		return err
+	})
+	if err == nil && !ok {
+		err = manifestUnknown(repo, ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &manifest{
+		desc: oci.Descriptor{MediaType: row.MediaType, Digest: row.Digest, Size: int64(len(row.Body))},
+		body: row.Body,
+	}
+	cost := int64(len(row.Body) + len(ref.Tag))
+	if ref.Tag != "" {
+		if r.s.db.Shared() {
+			return m, nil
+		}
+		byDigest := r.key(aManifest, repo, string(row.Digest))
+		if same, ticket := r.s.cache.get(byDigest); same != nil {
+			m, cost = same.(*manifest), int64(len(ref.Tag))
+		} else {
+			r.s.cache.put(byDigest, m, cost, ticket)
+			cost = int64(len(ref.Tag))
+		}
+	}
+	r.s.cache.put(k, m, cost, ticket)
+	return m, nil
+}
+
+// PutManifest stores a manifest under its digest and, where ref is a tag, under that.
+func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, mediaType string, body []byte) (oci.Descriptor, error) {
+	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
+		return oci.Descriptor{}, err
+	}
+	parsed, err := oci.ParseManifest(mediaType, body)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	d := ref.Digest
+	if d == "" {
+		d = digest.SHA256.FromBytes(body)
+	} else if got := d.Algorithm().FromBytes(body); got != d {
+		return oci.Descriptor{}, fault.New(fault.DigestInvalid, "the manifest's digest is %s, not %s", got, d)
+	}
+	err = r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
+		return r.putManifest(ctx, tx, repo, ref.Tag, d, parsed, body)
+	})
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	crash.Point("manifest.committed")
+	r.s.stats.manifests.Inc()
+	return oci.Descriptor{MediaType: parsed.MediaType, Digest: d, Size: int64(len(body)), ArtifactType: parsed.ArtifactType}, nil
+}
+
+func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string, d oci.Digest, m oci.Manifest, body []byte) error {
+	repository, err := tx.MakeRepository(r.id, repo)
+	if err != nil {
+		return err
+	}
+	id, err := tx.ManifestID(repository, d)
+	if err != nil {
+		return err
+	}
+	e := acr.Event{Kind: acr.ManifestPushed, Repository: repo, Tag: tag, Digest: d, MediaType: m.MediaType, Size: int64(len(body))}
+	manifests, tags := 0, 0
+	drop := []key{r.key(aManifest, repo, string(d))}
+	if id == 0 {
+		names, err := r.claim(tx, repository, m)
+		if err != nil {
+			return err
+		}
+		row := meta.Manifest{Repository: repository, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Body: body}
+		if m.Subject != nil {
+			row.Subject = m.Subject.Digest
+			drop = append(drop, r.key(aReferrers, repo, string(row.Subject)))
+		}
+		if id, err = tx.PutManifest(row, names); err != nil {
+			return err
+		}
+		manifests = 1
+	} else if tag != "" {
+		e.Kind = acr.TagPushed
+	}
+	if tag != "" {
+		if e.Previous, err = tx.PutTag(repository, tag, id); err != nil {
+			return err
+		}
+		if e.Previous == "" {
+			tags = 1
+		}
+		drop = append(drop, r.tagKeys(repo, tag)...)
+	}
+	if err := tx.Count(repository, manifests, tags); err != nil {
+		return err
+	}
+	tx.OnCommit(func() { r.s.cache.drop(drop...) })
+	return tx.Append(r.event(ctx, e))
+}
+
+// claim checks that what the manifest names is there, and marks its blobs as named.
+func (r Registry) claim(tx *meta.Tx, repository int64, m oci.Manifest) ([]oci.Digest, error) {
+	seen := map[oci.Digest]bool{}
+	var names []oci.Digest
+	for _, b := range m.Blobs() {
+		if seen[b.Digest] {
+			continue
+		}
+		seen[b.Digest] = true
+		names = append(names, b.Digest)
+		found, err := tx.Name(repository, b.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if !found && !oci.Foreign(b) {
+			return nil, fault.New(fault.ManifestBlobUnknown, "manifest names blob %s, which is not in this repository: push it first", b.Digest).
+				With(map[string]oci.Digest{"Digest": b.Digest})
+		}
+	}
+	for _, child := range m.Manifests {
+		if seen[child.Digest] {
+			continue
+		}
+		seen[child.Digest] = true
+		names = append(names, child.Digest)
+		id, err := tx.ManifestID(repository, child.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if id == 0 {
+			return nil, fault.New(fault.ManifestBlobUnknown, "index names manifest %s, which is not in this repository: push it first", child.Digest).
+				With(map[string]oci.Digest{"Digest": child.Digest})
+		}
+	}
+	return names, nil
+}
+
+// tagKeys are what the cache may know of a tag: the manifest, and, where it is a fallback tag, a subject's referrers.
+func (r Registry) tagKeys(repo, tag string) []key {
+	keys := []key{r.key(aManifest, repo, tag)}
+	if alg, enc, ok := strings.Cut(tag, "-"); ok {
+		if d, err := oci.ParseDigest(alg + ":" + enc); err == nil {
+			keys = append(keys, r.key(aReferrers, repo, string(d)))
+		}
+	}
+	return keys
+}
+
+// treeBatch is how many manifests one transaction deletes at most.
+const treeBatch = 200
+
+// deleted is what a step of a deletion took.
+type deleted struct {
+	manifests []oci.Digest
+	tags      []string
+}
+
+// DeleteManifest removes a manifest, its tags, and what refers to it, the furthest first: should the process die
+// between two steps, asking again finishes the work.
+func (r Registry) DeleteManifest(ctx context.Context, repo string, d oci.Digest) error {
+	if err := r.may(ctx, repo, acr.Delete); err != nil {
+		return err
+	}
+	for done := false; !done; {
+		err := r.s.db.Change(ctx, r.id, func(tx *meta.Tx) (err error) {
+			done, err = r.deleteTree(ctx, tx, repo, d)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, d oci.Digest) (done bool, err error) {
+	unknown := manifestUnknown(repo, oci.Ref{Digest: d})
+	row, err := tx.Repository(r.id, repo)
+	if err != nil {
+		return false, unknown
+	}
+	id, err := tx.ManifestID(row.ID, d)
+	if err != nil {
+		return false, err
+	}
+	if id == 0 {
+		return false, unknown
+	}
+	// A stack, not recursion: referrers of referrers may be deep. Who refers to itself is met once.
+	stack := []meta.Manifest{{ID: id, Repository: row.ID, Digest: d}}
+	seen := map[int64]bool{id: true}
+	var step deleted
+	for len(stack) > 0 {
+		if len(step.manifests) == treeBatch || len(stack) > 20*treeBatch {
+			return false, nil
+		}
+		top := stack[len(stack)-1]
+		referrers, err := tx.ReferrersOf(row.ID, top.Digest, treeBatch)
+		if err != nil {
+			return false, err
+		}
+		leaf := true
+		for _, m := range referrers {
+			if !seen[m.ID] {
+				seen[m.ID], leaf = true, false
+				stack = append(stack, m)
+			}
+		}
+		if !leaf {
+			continue
+		}
+		stack = stack[:len(stack)-1]
+		if err := r.deleteOne(ctx, tx, row, top, &step); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// deleteOne removes one manifest and its tags.
+func (r Registry) deleteOne(ctx context.Context, tx *meta.Tx, row meta.Repository, m meta.Manifest, step *deleted) error {
+	named, err := tx.NamedBy(m.ID)
+	if err != nil {
+		return err
+	}
+	tags, err := tx.DeleteManifest(row.ID, m.ID)
+	if err != nil {
+		return err
+	}
+	if err := tx.Count(row.ID, -1, -len(tags)); err != nil {
+		return err
+	}
+	drop := []key{r.key(aManifest, row.Name, string(m.Digest))}
+	if m.Subject != "" {
+		drop = append(drop, r.key(aReferrers, row.Name, string(m.Subject)))
+	}
+	for _, t := range tags {
+		drop = append(drop, r.tagKeys(row.Name, t)...)
+	}
+	for _, d := range named { // they may be idle now, and the cache says they are not
+		drop = append(drop, r.key(aBlob, row.Name, string(d)))
+	}
+	tx.OnCommit(func() { r.s.cache.drop(drop...) })
+	step.manifests, step.tags = append(step.manifests, m.Digest), append(step.tags, tags...)
+	return tx.Append(r.event(ctx, acr.Event{Kind: acr.ManifestDeleted, Repository: row.Name, Digest: m.Digest, MediaType: m.MediaType}))
+}
+
+// DeleteTag removes a tag; its manifest stays.
+func (r Registry) DeleteTag(ctx context.Context, repo, tag string) error {
+	if err := r.may(ctx, repo, acr.Delete); err != nil {
+		return err
+	}
+	if err := oci.CheckTag(tag); err != nil {
+		return manifestUnknown(repo, oci.Ref{Tag: tag})
+	}
+	return r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
+		row, err := tx.Repository(r.id, repo)
+		if err != nil {
+			return manifestUnknown(repo, oci.Ref{Tag: tag})
+		}
+		was, err := tx.DeleteTag(row.ID, tag)
+		if err != nil {
+			return err
+		}
+		if was == "" {
+			return manifestUnknown(repo, oci.Ref{Tag: tag})
+		}
+		if err := tx.Count(row.ID, 0, -1); err != nil {
+			return err
+		}
+		tx.OnCommit(func() { r.s.cache.drop(r.tagKeys(repo, tag)...) })
+		return tx.Append(r.event(ctx, acr.Event{Kind: acr.TagDeleted, Repository: repo, Tag: tag, Digest: was}))
+	})
+}
