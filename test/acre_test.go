@@ -110,11 +110,11 @@ func newDatabase(t testing.TB) string {
 
 // server is an acre process with its data directory, across restarts.
 type server struct {
-	acre string
-	data string
-	env  []string
-	args []string // after the standard ones
-	addr struct {
+	acre    string
+	data    string
+	logFile string // beside the data directory if empty
+	env     []string
+	addr    struct {
 		HTTP  string `json:"http"`
 		HTTPS string `json:"https"`
 		PID   int    `json:"pid"`
@@ -149,7 +149,12 @@ func (s *server) mustStart(t testing.TB) {
 	}
 }
 
-func (s *server) log() string { return s.data + ".log" }
+func (s *server) log() string {
+	if s.logFile != "" {
+		return s.logFile
+	}
+	return s.data + ".log"
+}
 
 // start starts the process and returns when it says that it is ready.
 func (s *server) start() error {
@@ -159,7 +164,7 @@ func (s *server) start() error {
 	}
 	var err error
 	args := []string{"serve", "--dev", "--data", s.data, "--http", "127.0.0.1:0", "--https", "127.0.0.1:0"}
-	if s.proc, err = start(s.log(), s.env, s.acre, append(args, s.args...)...); err != nil {
+	if s.proc, err = start(s.log(), s.env, s.acre, args...); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {

@@ -82,12 +82,22 @@ type answer struct {
 	Body   []byte
 }
 
-// want returns an error unless the answer has the status.
+// want returns a *refusedError unless the answer has the status.
 func (a answer) want(status int) error {
 	if a.Status != status {
-		return fmt.Errorf("answered %d, want %d: %s", a.Status, status, bytes.TrimSpace(a.Body))
+		return &refusedError{a, status}
 	}
 	return nil
+}
+
+// refusedError is an answer other than the one wanted, as opposed to none.
+type refusedError struct {
+	answer
+	wanted int
+}
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("answered %d, want %d: %s", e.Status, e.wanted, bytes.TrimSpace(e.Body))
 }
 
 // code returns the first error code of the envelope, or "".
@@ -177,6 +187,59 @@ func (c *client) pushBlob(repo string, data []byte) (digest.Digest, error) {
 		return d, fmt.Errorf("push blob %s: %w", d, err)
 	}
 	return d, nil
+}
+
+// offset asks how many bytes of an upload the server has.
+func (c *client) offset(location string) (int, string, error) {
+	a, err := c.get(location)
+	if err == nil {
+		err = a.want(http.StatusNoContent)
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("upload status: %w", err)
+	}
+	var last int
+	if _, err := fmt.Sscanf(a.Header.Get("Range"), "0-%d", &last); err != nil {
+		return 0, "", fmt.Errorf("upload status: Range %q: %w", a.Header.Get("Range"), err)
+	}
+	if last > 0 {
+		last++ // 0-0 is what an empty upload says
+	}
+	return last, a.Header.Get("Location"), nil
+}
+
+// patch sends the part of an upload that begins at an offset and returns where the upload goes on.
+func (c *client) patch(location string, at int, part []byte) (string, error) {
+	header := http.Header{
+		"Content-Range": {fmt.Sprintf("%d-%d", at, at+len(part)-1)},
+		"Content-Type":  {"application/octet-stream"},
+	}
+	a, err := c.do(http.MethodPatch, location, header, bytes.NewReader(part))
+	if err == nil {
+		err = a.want(http.StatusAccepted)
+	}
+	if err != nil {
+		return "", fmt.Errorf("patch at %d: %w", at, err)
+	}
+	return a.Header.Get("Location"), nil
+}
+
+// finishUpload goes on with an upload of data where the server says it stands, and closes it.
+func (c *client) finishUpload(location string, data []byte) error {
+	at, location, err := c.offset(location)
+	if err != nil {
+		return err
+	}
+	if at < len(data) {
+		if location, err = c.patch(location, at, data[at:]); err != nil {
+			return err
+		}
+	}
+	a, err := c.do(http.MethodPut, closing(location, digest.FromBytes(data)), nil, nil)
+	if err == nil {
+		err = a.want(http.StatusCreated)
+	}
+	return err
 }
 
 // pushManifest puts a manifest under a tag or its digest.

@@ -1,0 +1,186 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mount makes a file system for one test and unmounts it afterwards.
+func mount(t testing.TB, args ...string) (dir string) {
+	t.Helper()
+	needRoot(t)
+	dir = t.TempDir()
+	if out, err := exec.Command("mount", append(args, dir)...).CombinedOutput(); err != nil {
+		missing(t, "mount %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
+// serverOn starts a server whose data directory is on a mounted file system.
+func serverOn(t testing.TB, dir string) *server {
+	t.Helper()
+	s := newServer(shared.binary(t), filepath.Join(dir, "data"))
+	s.logFile = filepath.Join(t.TempDir(), "log")
+	s.mustStart(t)
+	t.Cleanup(func() {
+		s.proc.kill()
+		if t.Failed() {
+			t.Logf("end of the server's log:\n%s", tail(s.log()))
+		}
+	})
+	return s
+}
+
+// TestFullDisk fills the disk to the last byte. Pushes are refused in so many words, what was
+// acknowledged stays readable, and when space returns so do pushes, without a restart.
+func TestFullDisk(t *testing.T) {
+	needAcre(t)
+	t.Parallel()
+	dir := mount(t, "-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs")
+	s := serverOn(t, dir)
+	c := s.http().client(t)
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 40<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+
+	var l ledger
+	refusals := 0
+	for _, err := range l.load(c, 4, random(t)) {
+		refusals += full(t, err)
+	}
+	// Bytes have no room; what fits now is ever smaller, down to rows alone.
+	for size := 1 << 20; size > 0; size /= 8 {
+		for range 2000 {
+			if _, _, err := c.pushImage("full/small", fmt.Sprint(size), randomBytes(size)); err != nil {
+				refusals += full(t, err)
+				break
+			}
+		}
+	}
+	if refusals < 5 {
+		t.Errorf("%d refusals: the disk did not fill", refusals)
+	}
+	if err := l.check(c); err != nil {
+		t.Errorf("while the disk is full: %v", err)
+	}
+	c.must(t, http.StatusOK, http.MethodGet, "/healthz", nil, nil)
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 30*time.Second, func() error {
+		_, _, err := c.pushImage("full/after", "v1", randomBytes(1<<20))
+		return err
+	})
+	recovered(t, s, &l)
+}
+
+// full checks that a push was refused for want of space, as the envelope says it, and counts it.
+func full(t *testing.T, err error) int {
+	t.Helper()
+	var refused *refusedError
+	if !errors.As(err, &refused) {
+		t.Errorf("on a full disk the answer is %v, want a refusal", err)
+		return 0
+	}
+	if refused.Status != http.StatusInsufficientStorage || refused.code() == "" {
+		t.Errorf("on a full disk the answer is %v, want 507 with an error envelope", err)
+	}
+	return 1
+}
+
+// TestReadOnlyDisk has the file system give up writing, as ext4 does after an I/O error. Reads go on;
+// pushes are refused; after a repair everything acknowledged is there.
+func TestReadOnlyDisk(t *testing.T) {
+	needAcre(t)
+	need(t, "mkfs.ext4")
+	needRoot(t)
+	t.Parallel()
+	image := filepath.Join(t.TempDir(), "ext4")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 128<<20); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mkfs.ext4", "-q", "-F", image).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.ext4: %v: %s", err, out)
+	}
+	dir := mount(t, "-o", "loop,errors=remount-ro", image)
+	s := serverOn(t, dir)
+	c := s.http().client(t)
+	l := ledger{}
+	rng := random(t)
+	p := l.pusher("readonly/app", rng.Uint64())
+	for range 20 {
+		if err := p.image(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("mount", "-o", "remount,abort", dir).CombinedOutput(); err != nil {
+		missing(t, "mount -o remount,abort: %v: %s", err, out)
+	}
+	if err := l.check(c); err != nil {
+		t.Errorf("while the disk is read-only: %v", err)
+	}
+	_, _, err := c.pushImage("readonly/app", "refused", []byte("x"))
+	var refused *refusedError
+	if !errors.As(err, &refused) || !slices.Contains([]int{http.StatusServiceUnavailable, http.StatusInsufficientStorage}, refused.Status) || refused.code() == "" {
+		t.Errorf("push to a read-only disk: %v, want 503 or 507 with an error envelope", err)
+	}
+	s.proc.kill()
+
+	for _, args := range [][]string{{"umount", dir}, {"fsck.ext4", "-p", "-f", image}, {"mount", "-o", "loop", image, dir}} {
+		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+		var exit *exec.ExitError
+		if corrected := args[0] == "fsck.ext4" && errors.As(err, &exit) && exit.ExitCode() == 1; err != nil && !corrected {
+			t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	recovered(t, s, &l)
+	if err := p.image(s.http().client(t)); err != nil {
+		t.Errorf("push after the repair: %v", err)
+	}
+}
+
+// TestTwoProcesses starts a second server on a data directory that is in use.
+func TestTwoProcesses(t *testing.T) {
+	needAcre(t)
+	t.Parallel()
+	s := ownServer(t)
+	second := newServer(s.acre, s.data)
+	second.logFile = filepath.Join(t.TempDir(), "log")
+	p, err := start(second.log(), second.env, second.acre, "serve", "--dev", "--data", s.data, "--http", "127.0.0.1:0", "--https", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		p.kill()
+		t.Fatal("the second process was still there after 20 s")
+	}
+	if said := tail(second.log()); p.cmd.ProcessState.ExitCode() <= 0 || !strings.Contains(said, s.data) || !strings.Contains(said, "in use") {
+		t.Errorf("the second process ended with %v, saying:\n%s", p.err, said)
+	}
+	if _, _, err := s.http().client(t).pushImage("two/app", "v1", []byte("x")); err != nil {
+		t.Errorf("the first process afterwards: %v", err)
+	}
+	if s.proc.ended() {
+		t.Error("the first process ended")
+	}
+}
