@@ -2,6 +2,7 @@ package blob
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/fault"
@@ -10,9 +11,13 @@ import (
 // MaxKey is the longest key, in bytes.
 const MaxKey = 100
 
-// NewKey is a fresh random key of 26 characters. Its first characters are random too, so that drivers can spread
-// objects over folders or partitions by prefix.
-func NewKey() string { return strings.ToLower(rand.Text()) }
+// NewKey is a fresh random key of 26 characters. The first two are hexadecimal: a driver that spreads objects by them
+// has 256 folders.
+func NewKey() string {
+	var fan [1]byte
+	_, _ = rand.Read(fan[:]) // never fails
+	return hex.EncodeToString(fan[:]) + strings.ToLower(rand.Text())[:24]
+}
 
 // CheckKey holds for keys of 1 to MaxKey characters of [a-z0-9-]. Errors: fault.Invalid.
 func CheckKey(key string) error {

@@ -89,13 +89,12 @@ func (s *Store) List(ctx context.Context, after string) iter.Seq2[Info, error] {
 }
 
 // Verify reads an object again and compares its digest with d. size is how many bytes were read.
-// Errors: fault.DigestInvalid where it differs, fault.NotFound.
+// Errors: fault.DigestInvalid where it differs, fault.NotFound, ctx's.
 func (s *Store) Verify(ctx context.Context, key string, d oci.Digest) (size int64, err error) {
-	alg := d.Algorithm()
-	h := oci.NewHash(alg)
-	if h == nil {
-		return 0, fault.New(fault.DigestInvalid, "digest %.160q is neither sha256 nor sha512", d)
+	if _, err := oci.ParseDigest(string(d)); err != nil {
+		return 0, err
 	}
+	h := oci.NewHash(d.Algorithm())
 	r, err := s.bucket.Open(ctx, key, 0, -1)
 	if err != nil {
 		return 0, err
@@ -117,7 +116,7 @@ func (s *Store) Verify(ctx context.Context, key string, d oci.Digest) (size int6
 			return size, fmt.Errorf("object %s, after %d bytes: %w", key, size, err)
 		}
 	}
-	if got := oci.SumDigest(alg, h); got != d {
+	if got := oci.SumDigest(d.Algorithm(), h); got != d {
 		return size, mismatch(d, got, size)
 	}
 	return size, nil

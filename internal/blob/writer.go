@@ -20,9 +20,9 @@ type ReadError struct{ Err error }
 func (e ReadError) Error() string { return "reading the upload: " + e.Err.Error() }
 func (e ReadError) Unwrap() error { return e.Err }
 
-// Writer is an upload, used by one goroutine at a time. It ends with Commit, Close or Abort, and may be closed after
-// either. When the bucket failed it, its methods go on returning that error; Close and Abort still work, and so does
-// Resume from the last Checkpoint.
+// Writer is an upload, used by one goroutine at a time. It ends with Commit, Close or Abort; Close and Abort may then
+// be called again. When the bucket failed it, its methods go on returning that error; Close and Abort still work, and
+// so does Resume from the last Checkpoint.
 type Writer struct {
 	store *Store
 	key   string
@@ -40,8 +40,9 @@ func (w *Writer) Key() string { return w.key }
 // Size is how many bytes were taken, those before a Resume included.
 func (w *Writer) Size() int64 { return w.size }
 
-// ReadFrom takes r to its end, hashing side by side with writing. What came before an error is kept. Errors:
-// ReadError where r failed, so that the upload can go on from Size; otherwise the bucket's.
+// ReadFrom takes r to its end, hashing side by side with writing. Where r is an *io.LimitedReader or has a Len, a
+// short body holds only a short buffer. What came before an error is kept. Errors: ReadError where r failed, and the
+// upload can go on from Size; otherwise the bucket's.
 func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	if err := w.usable(); err != nil {
 		return 0, err
@@ -185,10 +186,14 @@ func (w *Writer) Checkpoint(ctx context.Context) (State, error) {
 }
 
 // Commit makes the object durable and final if its digest is want. The digest that runs along is sha256; for another
-// the object is read once more. Errors: fault.DigestInvalid, and the object is gone.
+// the object is read once more. Errors: fault.DigestInvalid, and the object is gone. After another error the upload
+// can be resumed, unless it was reading again that failed: then the object is gone too.
 func (w *Writer) Commit(ctx context.Context, want oci.Digest) error {
 	if err := w.usable(); err != nil {
 		return err
+	}
+	if _, err := oci.ParseDigest(string(want)); err != nil {
+		return w.refuse(ctx, err)
 	}
 	if want.Algorithm() == w.alg {
 		if got := oci.SumDigest(w.alg, w.hash); got != want {
@@ -200,13 +205,13 @@ func (w *Writer) Commit(ctx context.Context, want oci.Digest) error {
 		return err
 	}
 	size, err := w.store.Verify(ctx, w.key, want)
-	switch {
-	case errors.Is(err, fault.DigestInvalid):
-		return w.refuse(ctx, fault.Of(err))
-	case err == nil && size != w.size:
-		return fault.New(fault.Internal, "object %s has %d bytes, not the %d written; upload it again", w.key, size, w.size)
+	if err == nil && size != w.size {
+		err = fault.New(fault.Internal, "object %s has %d bytes, not the %d written; upload it again", w.key, size, w.size)
 	}
-	return err
+	if err != nil {
+		return w.refuse(ctx, err)
+	}
+	return nil
 }
 
 func (w *Writer) seal(ctx context.Context) error {
@@ -218,11 +223,13 @@ func (w *Writer) seal(ctx context.Context) error {
 	return nil
 }
 
-// refuse removes the object whose digest was wrong. Where that fails the object is litter, which the caller's sweep
-// finds, and the failure goes along as the cause.
-func (w *Writer) refuse(ctx context.Context, why *fault.Error) error {
-	why.Err = w.Abort(ctx)
-	return why
+// refuse removes the object and returns why. Where removing fails too the object is litter, which the caller's sweep
+// finds.
+func (w *Writer) refuse(ctx context.Context, why error) error {
+	if w.part != nil {
+		return errors.Join(why, w.Abort(ctx))
+	}
+	return errors.Join(why, w.store.bucket.Delete(context.WithoutCancel(ctx), w.key))
 }
 
 // Close lets go of the upload, which can be resumed from the last Checkpoint.
@@ -235,13 +242,12 @@ func (w *Writer) Close() error {
 	return part.Close()
 }
 
-// Abort removes the object, even one that was committed, and even when ctx is done.
+// Abort removes the object, even when ctx is done. After Commit or Close it does nothing; Store.Delete is for that.
 func (w *Writer) Abort(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
 	if w.part == nil {
-		return w.store.bucket.Delete(ctx, w.key)
+		return nil
 	}
 	part := w.part
 	w.part = nil
-	return part.Abort(ctx)
+	return part.Abort(context.WithoutCancel(ctx))
 }

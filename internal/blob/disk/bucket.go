@@ -13,7 +13,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -69,9 +68,6 @@ func (b *Bucket) Create(_ context.Context, key string) (blob.Part, error) {
 		// Not MkdirAll: a root that was unmounted must not be made anew under the mount point.
 		if err = os.Mkdir(filepath.Dir(path), folderMode); err == nil || errors.Is(err, fs.ErrExist) {
 			f, err = os.OpenFile(path, flags, objectMode)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.New(fault.Unavailable, "blob directory %s is gone; mount it or restore it: %w", b.dir, err)
 		}
 	}
 	if err != nil {
@@ -211,7 +207,7 @@ func (b *Bucket) listFolder(ctx context.Context, folder, after string, yield fun
 
 // fault classifies what the system said about a key, or about the directory itself.
 func (b *Bucket) fault(doing, key string, err error) error {
-	what := strings.TrimSpace("object " + key)
+	what := "object " + key
 	if key == "" {
 		what = "the directory"
 	}
@@ -232,7 +228,10 @@ func (b *Bucket) fault(doing, key string, err error) error {
 		return fault.New(fault.Unavailable, "blob directory %s is read-only or not the server's; check its mount and owner: %s %s: %w", b.dir, doing, what, err)
 	case on(fs.ErrExist):
 		return fault.New(fault.Exists, "object %s exists already", key)
-	case on(fs.ErrNotExist) && key != "":
+	case on(fs.ErrNotExist):
+		if _, err := os.Stat(b.dir); err != nil || key == "" {
+			return fault.New(fault.Unavailable, "blob directory %s is gone; mount it or restore it: %s %s: %w", b.dir, doing, what, err)
+		}
 		return fault.New(fault.NotFound, "object %s does not exist in blob directory %s", key, b.dir)
 	case on(errBusy):
 		return fault.New(fault.Conflict, "object %s is being written by another request; try again when that has ended", key)

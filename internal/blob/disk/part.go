@@ -14,7 +14,7 @@ import (
 
 // pushEvery is how many bytes gather before the disk is told to begin writing them, so that the flush at the end of
 // a large object finds little left to do.
-const pushEvery = 8 << 20
+const pushEvery = 4 << 20
 
 // part is an open file whose lock is held.
 type part struct {
