@@ -135,7 +135,10 @@ func (c *client) do(method, path string, header http.Header, body io.Reader) (an
 	return answer{res.StatusCode, res.Header, b}, err
 }
 
-func (c *client) get(path string) (answer, error) { return c.do(http.MethodGet, path, nil, nil) }
+// get is do for reading; it accepts what clients of images accept.
+func (c *client) get(path string) (answer, error) {
+	return c.do(http.MethodGet, path, http.Header{"Accept": {strings.Join(manifestTypes, ", ") + ", */*"}}, nil)
+}
 
 // must is get for tests that expect an answer with a certain status.
 func (c *client) must(t testing.TB, status int, method, path string, header http.Header, body []byte) answer {
@@ -305,7 +308,7 @@ func (c *client) manifest(repo string, d digest.Digest) ([]byte, error) {
 }
 
 func (c *client) content(path string, d digest.Digest) ([]byte, error) {
-	a, err := c.do(http.MethodGet, path, http.Header{"Accept": {strings.Join(manifestTypes, ", ")}}, nil)
+	a, err := c.get(path)
 	if err == nil {
 		err = a.want(http.StatusOK)
 	}
