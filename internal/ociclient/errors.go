@@ -117,7 +117,13 @@ func (c *Client) sendError(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("ask %s: %w", c.base.Host, err)
 	case errors.As(err, &answer):
-		return c.tokenError(answer)
+		f := &fault.Error{Message: fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)), Err: err}
+		code := ""
+		if len(answer.Errors) > 0 {
+			code, f.Message = answer.Errors[0].Code, answer.Errors[0].Message
+		}
+		f.Kind, f.Code = reasonOf(answer.StatusCode, code)
+		return c.refused(f)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return fault.New(fault.Unauthenticated, "%s asks for a user name and a password: log in first", c.base.Host)
 	case errors.As(err, &network):
@@ -126,26 +132,15 @@ func (c *Client) sendError(err error) error {
 	return fault.New(fault.Upstream, "log in to %s: %w", c.base.Host, err)
 }
 
-// tokenError makes the fault of a token service's refusal.
-func (c *Client) tokenError(answer *errcode.ErrorResponse) error {
-	code, message := "", ""
-	if len(answer.Errors) > 0 {
-		code, message = answer.Errors[0].Code, answer.Errors[0].Message
+// refused makes the fault of a token service's refusal: whatever it says of the request is about the credentials.
+func (c *Client) refused(f *fault.Error) error {
+	switch f.Kind {
+	case fault.Unauthenticated, fault.Denied, fault.Invalid, fault.NotFound:
+		f.Kind, f.Code, f.Message = fault.Unauthenticated, "", fmt.Sprintf("%s refuses the credentials: %s", c.base.Host, f.Message)
+	default:
+		f.Message = fmt.Sprintf("the token service of %s: %s", c.base.Host, f.Message)
 	}
-	kind, code := reasonOf(answer.StatusCode, code)
-	switch kind {
-	case fault.Unauthenticated, fault.Invalid, fault.NotFound:
-		return fault.New(fault.Unauthenticated, "%s refuses the credentials: %s", c.base.Host, orStatus(message, answer.StatusCode))
-	}
-	return &fault.Error{Kind: kind, Code: code, Err: answer,
-		Message: fmt.Sprintf("the token service of %s: %s", c.base.Host, orStatus(message, answer.StatusCode))}
-}
-
-func orStatus(message string, status int) string {
-	if message != "" {
-		return message
-	}
-	return fmt.Sprintf("%d %s", status, http.StatusText(status))
+	return f
 }
 
 // wrong is a far registry that breaks the protocol.
