@@ -23,26 +23,35 @@ func System(name string) Identity { return Identity{Name: "system:" + name, syst
 
 type contextKey struct{}
 
+// caller is what the context carries.
+type caller struct {
+	Identity
+	request string
+}
+
 // As gives the context an identity.
-func As(ctx context.Context, id Identity) context.Context {
-	return context.WithValue(ctx, contextKey{}, &id)
+func As(ctx context.Context, id Identity) context.Context { return ForRequest(ctx, id, "") }
+
+// ForRequest is As for a request, whose ID events then carry.
+func ForRequest(ctx context.Context, id Identity, request string) context.Context {
+	return context.WithValue(ctx, contextKey{}, &caller{id, request})
 }
 
 // Who is the context's identity; ok is false where it has none.
 func Who(ctx context.Context) (id Identity, ok bool) {
-	p, ok := ctx.Value(contextKey{}).(*Identity)
+	c, ok := ctx.Value(contextKey{}).(*caller)
 	if !ok {
 		return Identity{}, false
 	}
-	return *p, true
+	return c.Identity, true
 }
 
-// Actor is the name under which the context's identity acts.
-func Actor(ctx context.Context) string {
-	if p, ok := ctx.Value(contextKey{}).(*Identity); ok {
-		return p.Name
+// Actor is the name under which the context's identity acts, and the request that it came with; "" for none.
+func Actor(ctx context.Context) (name, request string) {
+	if c, ok := ctx.Value(contextKey{}).(*caller); ok {
+		return c.Name, c.request
 	}
-	return ""
+	return "", ""
 }
 
 // Policy decides what an identity may do.
@@ -55,7 +64,7 @@ const unauthorized = "authentication required, visit https://aka.ms/acr/authoriz
 // detail is the grant that was asked for. Errors: fault.Unauthenticated for nobody or somebody of another registry,
 // fault.Denied.
 func (Policy) Allow(ctx context.Context, registry string, on acr.Scope, acts ...acr.Action) error {
-	id, ok := ctx.Value(contextKey{}).(*Identity)
+	id, ok := ctx.Value(contextKey{}).(*caller)
 	if ok && id.system {
 		return nil
 	}
@@ -73,7 +82,7 @@ func (Policy) Allow(ctx context.Context, registry string, on acr.Scope, acts ...
 
 // Known tells whether the context has an identity of the registry at all. Errors: fault.Unauthenticated.
 func (Policy) Known(ctx context.Context, registry string) error {
-	id, ok := ctx.Value(contextKey{}).(*Identity)
+	id, ok := ctx.Value(contextKey{}).(*caller)
 	if ok && (id.system || id.Registry == registry) {
 		return nil
 	}
@@ -87,17 +96,4 @@ func (id *Identity) may(act acr.Action, on acr.Scope) bool {
 		}
 	}
 	return false
-}
-
-type requestKey struct{}
-
-// ForRequest gives the context the ID under which a request is logged, so that events carry it.
-func ForRequest(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestKey{}, id)
-}
-
-// RequestID is the ID that ForRequest gave; "" for work that no request began.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestKey{}).(string)
-	return id
 }

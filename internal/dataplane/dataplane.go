@@ -1,0 +1,130 @@
+// Package dataplane is the face that docker and its kin see: /v2 (OCI distribution v1.1), /oauth2 (tokens) and those
+// calls of /acr/v1 that exist so far. It parses, calls, renders; it holds no rule.
+//
+// Wire facts come from the distribution-spec and, where the real service differs, from what its clients need.
+package dataplane
+
+import (
+	"net"
+	"net/http"
+
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/oci"
+	"github.com/acre-registry/acre/internal/web"
+)
+
+// Options of the face.
+type Options struct {
+	Auth *auth.Service
+	// Contents is what a registry contains, with whatever wraps it.
+	Contents func(*auth.Registry) oci.Registry
+	// InFlight bounds how many requests run at once.
+	InFlight *web.InFlight
+}
+
+// Face answers the data plane's requests for every registry.
+type Face struct{ opt Options }
+
+// New makes the face.
+func New(opt Options) *Face { return &Face{opt} }
+
+// request is one call, parsed.
+type request struct {
+	route
+	reg  *auth.Registry
+	in   oci.Registry
+	info *web.Info
+}
+
+// Handle answers a request to a registry. Its errors are for Render.
+func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request) error {
+	constantHeaders(w.Header(), r.TLS != nil)
+	q := &request{route: parse(r.URL.Path), reg: reg, in: f.opt.Contents(reg), info: web.InfoOf(r.Context())}
+	q.info.Registry, q.info.Repository = reg.Key, q.repo
+	op, ok := operations[q.kind][r.Method]
+	if !ok {
+		q.info.Operation = "unknown"
+		return errNoRoute
+	}
+	q.info.Operation = op.name
+	if !op.open {
+		id, err := f.authenticate(reg, r)
+		if err != nil {
+			return err
+		}
+		if id != nil {
+			q.info.Actor = id.Name
+			r = r.WithContext(auth.ForRequest(r.Context(), *id, q.info.ID))
+		}
+	}
+	return op.do(f, q, w, r)
+}
+
+// authenticate tells who sends the request; nil is nobody. Errors: fault.Unauthenticated, with the challenge that
+// suits what was sent; fault.TooMany.
+func (f *Face) authenticate(reg *auth.Registry, r *http.Request) (*auth.Identity, error) {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return nil, nil
+	}
+	if token, ok := cutScheme(header, "Bearer "); ok {
+		id, err := f.opt.Auth.Bearer(r.Context(), reg, token)
+		if err != nil {
+			return nil, withChallenge(err, invalidToken)
+		}
+		return &id, nil
+	}
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return nil, fault.New(fault.Unauthenticated, "the Authorization header is neither Bearer nor Basic")
+	}
+	id, err := f.opt.Auth.Password(r.Context(), reg, user, password, address(r))
+	if err != nil {
+		return nil, withChallenge(err, basic)
+	}
+	return &id, nil
+}
+
+func cutScheme(header, scheme string) (rest string, ok bool) {
+	if len(header) < len(scheme) || !equalFold(header[:len(scheme)], scheme) {
+		return "", false
+	}
+	return header[len(scheme):], true
+}
+
+// equalFold compares ASCII.
+func equalFold(a, b string) bool {
+	for i := range len(a) {
+		if a[i]|0x20 != b[i]|0x20 {
+			return false
+		}
+	}
+	return true
+}
+
+// address is the caller's, without its port.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// Headers that every answer carries, made once; the slices are shared and never written to.
+var (
+	apiVersion = []string{"registry/2.0"}
+	noSniff    = []string{"nosniff"}
+	hsts       = []string{"max-age=31536000; includeSubDomains"}
+	exposed    = []string{"Docker-Content-Digest", "WWW-Authenticate", "Link", "X-Ms-Correlation-Request-Id"}
+)
+
+func constantHeaders(h http.Header, secure bool) {
+	h["Docker-Distribution-Api-Version"] = apiVersion
+	h["X-Content-Type-Options"] = noSniff
+	h["Access-Control-Expose-Headers"] = exposed
+	if secure {
+		h["Strict-Transport-Security"] = hsts
+	}
+}

@@ -1,0 +1,144 @@
+package dataplane
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/acre-registry/acre/internal/fault"
+)
+
+// kind is what a path names.
+type kind int
+
+const (
+	unknown kind = iota
+	ping
+	catalog
+	tagList
+	manifest
+	blob
+	uploads // where uploads begin
+	upload
+	referrers
+	repository // /acr/v1/<name>
+	tag        // /acr/v1/<name>/_tags/<tag>
+	token
+)
+
+// route is a path, taken apart. Nothing in it is checked yet.
+type route struct {
+	kind kind
+	repo string
+	ref  string // tag, digest or upload
+}
+
+// operation is what a method does to a kind of path.
+type operation struct {
+	name string // for metrics and the access line
+	open bool   // needs no credentials of the usual kind
+	do   func(*Face, *request, http.ResponseWriter, *http.Request) error
+}
+
+var operations = map[kind]map[string]operation{
+	ping:       {"GET": {name: "ping", do: (*Face).ping}, "HEAD": {name: "ping", do: (*Face).ping}},
+	catalog:    {"GET": {name: "catalog", do: (*Face).catalog}},
+	tagList:    {"GET": {name: "tags", do: (*Face).tags}},
+	referrers:  {"GET": {name: "referrers", do: (*Face).referrers}},
+	repository: {"DELETE": {name: "repository_delete", do: (*Face).deleteRepository}},
+	tag:        {"DELETE": {name: "tag_delete", do: (*Face).deleteTag}},
+	token: {
+		"GET":  {name: "token", open: true, do: (*Face).tokenByGet},
+		"POST": {name: "token", open: true, do: (*Face).tokenByPost},
+	},
+	manifest: {
+		"GET":    {name: "manifest_get", do: (*Face).manifest},
+		"HEAD":   {name: "manifest_head", do: (*Face).manifest},
+		"PUT":    {name: "manifest_put", do: (*Face).putManifest},
+		"DELETE": {name: "manifest_delete", do: (*Face).deleteManifest},
+	},
+	blob: {
+		"GET":    {name: "blob_get", do: (*Face).blob},
+		"HEAD":   {name: "blob_head", do: (*Face).headBlob},
+		"DELETE": {name: "blob_delete", do: (*Face).deleteBlob},
+	},
+	uploads: {"POST": {name: "upload_start", do: (*Face).startUpload}},
+	upload: {
+		"GET":    {name: "upload_status", do: (*Face).uploadStatus},
+		"PATCH":  {name: "upload_patch", do: (*Face).patchUpload},
+		"PUT":    {name: "upload_put", do: (*Face).putUpload},
+		"DELETE": {name: "upload_cancel", do: (*Face).cancelUpload},
+	},
+}
+
+var errNoRoute = fault.New(fault.NotFound, "")
+
+// parse takes a decoded path apart from its end, for a repository's name may hold any of the words. A path is never
+// "cleaned": clients send %2F and mean it.
+func parse(path string) route {
+	if p, ok := strings.CutPrefix(path, "/v2"); ok && (p == "" || p[0] == '/') {
+		return parseV2(p)
+	}
+	if p, ok := strings.CutPrefix(path, "/acr/v1/"); ok {
+		return parseACR(p)
+	}
+	if path == "/oauth2/token" {
+		return route{kind: token}
+	}
+	return route{}
+}
+
+func parseV2(p string) route {
+	switch p {
+	case "", "/":
+		return route{kind: ping}
+	case "/_catalog":
+		return route{kind: catalog}
+	}
+	rest, last := cutLast(p[1:])
+	rest, word := cutLast(rest)
+	if word == "uploads" {
+		if repo, ok := strings.CutSuffix(rest, "/blobs"); ok {
+			if last == "" {
+				return route{kind: uploads, repo: repo}
+			}
+			return route{kind: upload, repo: repo, ref: last}
+		}
+	}
+	switch {
+	case rest == "" || last == "":
+		return route{}
+	case word == "manifests":
+		return route{kind: manifest, repo: rest, ref: last}
+	case word == "blobs" && last == "uploads":
+		return route{kind: uploads, repo: rest}
+	case word == "blobs":
+		return route{kind: blob, repo: rest, ref: last}
+	case word == "tags" && last == "list":
+		return route{kind: tagList, repo: rest}
+	case word == "referrers":
+		return route{kind: referrers, repo: rest, ref: last}
+	}
+	return route{}
+}
+
+func parseACR(p string) route {
+	if p == "_catalog" {
+		return route{kind: catalog}
+	}
+	rest, last := cutLast(p)
+	if rest, word := cutLast(rest); word == "_tags" && rest != "" && last != "" {
+		return route{kind: tag, repo: rest, ref: last}
+	}
+	if p == "" || strings.Contains(p, "_") && strings.Contains("/"+p, "/_") {
+		return route{} // the words that begin with _ are the API's own
+	}
+	return route{kind: repository, repo: p}
+}
+
+// cutLast cuts at the last slash.
+func cutLast(p string) (rest, last string) {
+	if i := strings.LastIndexByte(p, '/'); i >= 0 {
+		return p[:i], p[i+1:]
+	}
+	return "", p
+}
