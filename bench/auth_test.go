@@ -171,3 +171,30 @@ func TestWrongPasswordIsSaid(t *testing.T) {
 		t.Errorf("got %v, want the answer of the token endpoint", err)
 	}
 }
+
+func TestBasicIsAnswered(t *testing.T) {
+	t.Parallel()
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "user" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer h.Close()
+	base, err := url.Parse(h.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, ok := range map[string]bool{"secret": true, "wrong": false} {
+		c := newClient(base, "user", password, false)
+		if err := c.login(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		switch err := c.ping(t.Context()); {
+		case ok && err != nil:
+			t.Errorf("right password: %v", err)
+		case !ok && (err == nil || !strings.Contains(err.Error(), "refuses the user or password")):
+			t.Errorf("wrong password: %v, want to be told so", err)
+		}
+	}
+}

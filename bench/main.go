@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -109,12 +110,12 @@ func (o options) complete(rest []string) (options, error) {
 	case o.scale != 0 && o.scale <= scaleBase:
 		return o, fmt.Errorf("--scale %d: want more than %d", o.scale, scaleBase)
 	}
-	o.sizes.large, o.sizes.chunk = 100*mib, 8*mib
+	o.sizes.large, o.sizes.chunk, o.sizes.pushes = 100*mib, 8*mib, math.MaxInt
 	o.sizes.mounts, o.sizes.referrers = 2000, 200
 	if o.quick {
 		o.rounds = 1
 		o.sizes = sizes{
-			round: 50 * time.Millisecond, large: 4 * mib, chunk: mib,
+			round: 50 * time.Millisecond, large: 4 * mib, chunk: mib, pushes: 2,
 			images: 20, mounts: 20, referrers: 20, tags: 250, repos: 250, workers: o.sizes.workers,
 		}
 	}

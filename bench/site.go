@@ -14,6 +14,7 @@ type sizes struct {
 	round     time.Duration // of a case that reads
 	large     int64         // bytes of a large blob
 	chunk     int64         // bytes of a PATCH
+	pushes    int           // blobs that a worker pushes in one round, at most
 	images    int           // pushed in one round
 	mounts    int           // in one round
 	referrers int
