@@ -191,7 +191,10 @@ func acreLauncher(binary, metaURL string) (launcher, error) {
 			var addr struct {
 				HTTP string `json:"http"`
 			}
-			return strings.TrimSuffix(addr.HTTP, "/"), json.Unmarshal(b, &addr) == nil && addr.HTTP != ""
+			if err := json.Unmarshal(b, &addr); err != nil {
+				return "", false // half written: it will be whole at the next look
+			}
+			return strings.TrimSuffix(addr.HTTP, "/"), addr.HTTP != ""
 		},
 	}, nil
 }
