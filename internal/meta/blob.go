@@ -31,11 +31,13 @@ func (tx *Tx) RepositoriesWith(registry int64, d oci.Digest, limit int) ([]strin
 }
 
 // PutBlob makes the bytes under object a blob of the registry. Where the registry has the blob already its row stays,
-// and the object becomes litter.
+// and an object that is not the row's becomes litter. Until the transaction ends nobody else can take the blob away.
 func (tx *Tx) PutBlob(registry int64, d oci.Digest, size int64, object string) error {
-	n, err := tx.exec(`INSERT INTO blob (registry, digest, size, object, created) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO NOTHING`, registry, digest(d), size, object, tx.now())
-	if err != nil || n > 0 {
+	var kept string // the update that changes nothing locks the row
+	_, err := tx.one(`INSERT INTO blob (registry, digest, size, object, created) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (registry, digest) DO UPDATE SET size = blob.size RETURNING object`,
+		[]any{registry, digest(d), size, object, tx.now()}, &kept)
+	if err != nil || kept == object {
 		return err
 	}
 	return tx.Litter(object, size)
@@ -72,11 +74,24 @@ func (tx *Tx) Name(repository int64, d oci.Digest) (found bool, err error) {
 // DeleteMember takes a blob out of a repository and, where it was the last to have it, out of the registry; the
 // object becomes litter.
 func (tx *Tx) DeleteMember(registry, repository int64, d oci.Digest) (found bool, err error) {
+	if err := tx.lockBlob(registry, d); err != nil {
+		return false, err
+	}
 	n, err := tx.exec("DELETE FROM membership WHERE repository = ? AND digest = ?", repository, digest(d))
 	if err != nil || n == 0 {
 		return false, err
 	}
 	return true, tx.dropBlob(registry, d)
+}
+
+// lockBlob comes before memberships are taken away: of two that go at once one has to be the last, and PutBlob locks
+// the blob before the membership too.
+func (tx *Tx) lockBlob(registry int64, d oci.Digest) error {
+	if tx.db.d.lockRow == "" {
+		return nil
+	}
+	_, err := tx.exec("SELECT 1 FROM blob WHERE registry = ? AND digest = ? "+tx.db.d.lockRow, registry, digest(d))
+	return err
 }
 
 func (tx *Tx) dropBlob(registry int64, d oci.Digest) error {
@@ -117,6 +132,9 @@ func (tx *Tx) IdleMembers(registry int64, before time.Time, limit int) ([]Idle, 
 
 // CollectMember is DeleteMember for a blob that is still as idle as it was found.
 func (tx *Tx) CollectMember(registry int64, i Idle) (gone bool, err error) {
+	if err := tx.lockBlob(registry, i.Digest); err != nil {
+		return false, err
+	}
 	n, err := tx.exec("DELETE FROM membership WHERE repository = ? AND digest = ? AND idle = ?", i.Repository, digest(i.Digest), i.Since)
 	if err != nil || n == 0 {
 		return false, err

@@ -22,15 +22,16 @@ import (
 
 // dialect is all in which the two databases differ.
 type dialect struct {
-	name                           string
-	driver                         string
-	words                          words
-	numbered                       bool // placeholders are $1, $2 …
-	begin, beginRead               string
-	lockHead, lockLadder, skipLock string
-	shared                         bool // other processes may write too
-	sessions                       int
-	classify                       func(error) class
+	name                 string
+	driver               string
+	words                words
+	numbered             bool // placeholders are $1, $2 …
+	begin, beginRead     string
+	lockHead, lockLadder string // statements; "" where a writer is alone anyhow
+	lockRow, skipLock    string // clauses
+	shared               bool   // other processes may write too
+	sessions             int
+	classify             func(error) class
 }
 
 // words stand in the migrations.
@@ -64,8 +65,9 @@ var postgresDialect = dialect{
 	numbered:   true,
 	begin:      "BEGIN ISOLATION LEVEL READ COMMITTED",
 	beginRead:  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-	lockHead:   "SELECT id FROM registry WHERE id = ? FOR UPDATE",
+	lockHead:   "SELECT id FROM registry WHERE id = ? FOR NO KEY UPDATE", // new blobs and repositories do not wait for it
 	lockLadder: "SELECT pg_advisory_xact_lock(4703219842341)",
+	lockRow:    "FOR UPDATE",
 	skipLock:   "FOR UPDATE SKIP LOCKED",
 	shared:     true,
 	sessions:   16,
