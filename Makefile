@@ -24,7 +24,8 @@ check-all: lint
 
 test:
 	scripts/install-test-tools.sh
-	scripts/with-postgres.sh --collation icu:en $(MAKE) lint race
+	$(MAKE) lint
+	scripts/with-postgres.sh --collation icu:en $(MAKE) race
 	scripts/with-postgres.sh $(MAKE) journeys
 
 lint:
@@ -42,7 +43,7 @@ race:
 journeys:
 	cd test && ACRE_TEST_ROUNDS=$${ROUNDS:-20} go test -v -count=1 -timeout 20m .
 
-bench:
+bench: build
 	go run ./bench $(ARGS)
 
 # Rewrites the wire shapes under testdata; look at the diff before committing it.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -18,8 +19,10 @@ import (
 // on a repository of its own, one request after the other, so that after any end of the server
 // exactly one of its requests is in doubt.
 type ledger struct {
-	mu      sync.Mutex
-	pushers []*pusher
+	mu        sync.Mutex
+	pushers   []*pusher
+	enough    atomic.Bool // ends a load whose server goes on
+	collected bool        // bytes that no manifest names may be gone
 }
 
 // pusher is one client of the load and its page of the ledger.
@@ -55,32 +58,29 @@ func (l *ledger) pusher(repo string, seed uint64) *pusher {
 	return p
 }
 
-// load pushes with n new clients until each meets an error, and returns what they met.
+// load pushes with n new clients until each meets an error or it is enough, and returns what they met.
 func (l *ledger) load(c *client, n int, rng *rand.Rand) []error {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
 		p := l.pusher(fmt.Sprintf("load/%x", randomBytes(6)), rng.Uint64())
-		wg.Go(func() { errs[i] = p.push(c) })
+		wg.Go(func() {
+			for errs[i] == nil && !l.enough.Load() {
+				errs[i] = p.push(c)
+			}
+		})
 	}
 	wg.Wait()
 	return errs
 }
 
-// push makes images, moves tags and deletes until a request fails. An answer with a status is an
-// answer: only the server's end or a refusal for want of space ends the loop.
+// push makes an image, moves a tag to it and sometimes deletes. After an error one request is in doubt.
 func (p *pusher) push(c *client) error {
-	for {
-		p.doubt = ""
-		if err := p.image(c); err != nil {
-			return err
-		}
-		if p.rng.IntN(8) == 0 {
-			if err := p.remove(c); err != nil {
-				return err
-			}
-		}
+	p.doubt = ""
+	if err := p.image(c); err != nil || p.rng.IntN(8) > 0 {
+		return err
 	}
+	return p.remove(c)
 }
 
 // image pushes some layers, each by another of the ways of the protocol, then a manifest and its tag.
@@ -189,6 +189,9 @@ func (l *ledger) check(c *client) error {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
+			if l.collected {
+				p.blobs = nil
+			}
 			if err := p.check(c); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", p.repo, err)
 			}
@@ -214,9 +217,11 @@ func (p *pusher) check(c *client) error {
 		}
 	}
 	for d := range p.manifests {
-		if _, err := c.manifest(p.repo, d); err != nil && p.doubt != "manifests/"+d.String() {
-			errs = append(errs, err)
+		body, err := c.manifest(p.repo, d)
+		if err != nil && p.doubt == "manifests/"+d.String() {
+			continue
 		}
+		errs = append(errs, err, p.checkLayers(c, body))
 	}
 	for tag, d := range p.tags {
 		errs = append(errs, p.checkTag(c, tag, d))
@@ -231,6 +236,19 @@ func (p *pusher) check(c *client) error {
 		}
 	}
 	return errors.Join(append(errs, p.checkPartial(c))...)
+}
+
+func (p *pusher) checkLayers(c *client, manifest []byte) error {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		return err
+	}
+	for _, d := range append(m.Layers, m.Config) {
+		if _, err := c.blob(p.repo, d.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkTag accepts, for a tag in doubt, the state before the request and the state after it.
@@ -259,7 +277,6 @@ func (p *pusher) checkPartial(c *client) error {
 	if u.acked == 0 {
 		return nil
 	}
-	p.partial = upload{}
 	at, _, err := c.offset(u.location)
 	if err != nil {
 		return err
@@ -270,7 +287,7 @@ func (p *pusher) checkPartial(c *client) error {
 	if err := c.finishUpload(u.location, u.data); err != nil {
 		return err
 	}
+	p.partial = upload{}
 	_, err = c.blob(p.repo, digest.FromBytes(u.data))
-	p.blobs[digest.FromBytes(u.data)] = err == nil
 	return err
 }

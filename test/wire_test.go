@@ -177,6 +177,40 @@ func TestCutOffBody(t *testing.T) {
 	})
 }
 
+// REPO-03: the connection breaks fifty times during one push. Each time the client asks where the
+// upload stands, and what it sends from there is taken.
+func TestResumedUpload(t *testing.T) {
+	plain(t, func(t *testing.T, to target) {
+		c := to.client(t)
+		rng := random(t)
+		repo := to.repo("wire/resumed")
+		data := randomBytes(32 << 20)
+		location := must(c.startUpload(repo))(t)
+		stood := 0
+		for range 50 {
+			at, next, err := c.offset(location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at < stood {
+				t.Fatalf("the upload stands at %d, %d bytes were acknowledged", at, stood)
+			}
+			next, err = c.patch(next, at, data[at:at+1000])
+			if err != nil {
+				t.Fatal(err)
+			}
+			stood = at + 1000
+			cutOff(t, c, http.MethodPatch, next, data[stood:stood+rng.IntN(600_000)], len(data)-stood)
+		}
+		if err := c.finishUpload(location, data); err != nil {
+			t.Fatal(err)
+		}
+		if back := must(c.blob(repo, digest.FromBytes(data)))(t); !bytes.Equal(back, data) {
+			t.Error("the blob differs")
+		}
+	})
+}
+
 // cutOff sends a request that announces size bytes, sends fewer and hangs up.
 func cutOff(t *testing.T, c *client, method, path string, part []byte, size int) {
 	t.Helper()
