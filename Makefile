@@ -48,7 +48,7 @@ bench: build
 
 # Rewrites the wire shapes under testdata; look at the diff before committing it.
 golden:
-	@dirs=$$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' internal cmd | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
+	@dirs=$$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' bench cmd internal | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
 	[ -n "$$dirs" ] || { echo 'no package has golden files'; exit 0; }; \
 	go test $$dirs -update
 
