@@ -64,6 +64,15 @@ func (s *Service) RotateKeys(ctx context.Context) (keyID string, err error) {
 	return s.keys.rotate(ctx)
 }
 
+// RotateKeysOlder is RotateKeys where the newest key is older than age.
+func (s *Service) RotateKeysOlder(ctx context.Context, age time.Duration) error {
+	if s.opt.DB.Now().Sub(s.keys.signer().created) < age {
+		return nil
+	}
+	_, err := s.RotateKeys(ctx)
+	return err
+}
+
 // Password is the identity of a user name and password: the registry's admin user, or NullUser with a token in the
 // password's place. Guessing is slowed for each account and address. Errors: fault.Unauthenticated, fault.TooMany.
 func (s *Service) Password(ctx context.Context, reg *Registry, user, password, address string) (Identity, error) {

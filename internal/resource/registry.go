@@ -99,10 +99,23 @@ func (s *Service) CreateRegistry(ctx context.Context, name string, with Settings
 	return s.create(ctx, name, with, auth.NewPassword(), auth.NewPassword())
 }
 
-// CreateDevRegistry is CreateRegistry with known passwords, for a server that listens on loopback only.
-func (s *Service) CreateDevRegistry(ctx context.Context, name, password string) (acr.Registry, error) {
+// PutDevRegistry makes a registry with a known password, or gives it to the one that is there. It is for a server that
+// listens on loopback only.
+func (s *Service) PutDevRegistry(ctx context.Context, name, password string) error {
 	on := true
-	return s.create(ctx, name, Settings{AdminUserEnabled: &on}, password, password)
+	_, err := s.create(ctx, name, Settings{AdminUserEnabled: &on}, password, password)
+	if !errors.Is(err, fault.Exists) {
+		return err
+	}
+	r, err := s.UpdateRegistry(ctx, name, Settings{AdminUserEnabled: &on})
+	if err != nil {
+		return err
+	}
+	return s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
+		tx.OnCommit(s.opt.Registries.Forget)
+		return errors.Join(tx.PutSecret(acr.AdminSecret(r.UID, acr.Password1), []byte(password)),
+			tx.PutSecret(acr.AdminSecret(r.UID, acr.Password2), []byte(password)))
+	})
 }
 
 func (s *Service) create(ctx context.Context, name string, with Settings, password, password2 string) (acr.Registry, error) {

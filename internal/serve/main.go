@@ -1,0 +1,131 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/acre-registry/acre/internal/crash"
+)
+
+// Main is "acre serve": it serves until SIGTERM or SIGINT and gives the exit code.
+func Main(args, environ []string, version string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	c, err := LoadConfig(args, environ)
+	if errors.Is(err, flag.ErrHelp) {
+		Usage(stdout)
+		return 0
+	}
+	if err == nil {
+		err = arm(environ)
+	}
+	if err == nil {
+		err = serve(ctx, c, version, stdout, stderr)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "acre serve: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func serve(ctx context.Context, c Config, version string, stdout, stderr io.Writer) error {
+	s, err := Open(ctx, c, version, stderr)
+	if err != nil {
+		return err
+	}
+	err = s.Run(ctx, stdout)
+	return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+}
+
+// arm sets the crash point that tests name in ACRE_CRASHPOINT.
+func arm(environ []string) error {
+	for _, v := range environ {
+		if spec, ok := strings.CutPrefix(v, "ACRE_CRASHPOINT="); ok && spec != "" {
+			return crash.Arm(spec)
+		}
+	}
+	return nil
+}
+
+// CheckConfig is "acre config check": it says what is wrong, or prints the effective settings.
+func CheckConfig(args, environ []string, stdout, stderr io.Writer) int {
+	c, err := LoadConfig(args, environ)
+	if errors.Is(err, flag.ErrHelp) {
+		Usage(stdout)
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "acre config check: %v\n", err)
+		return 2
+	}
+	_, _ = stdout.Write(c.YAML())
+	return 0
+}
+
+// Offline opens the data directory on which no server runs and serves its operator socket until stop.
+func Offline(ctx context.Context, environ []string, data, version string, stderr io.Writer) (stop func(), err error) {
+	c, err := LoadConfig([]string{"--data", data, "--http", "", "--https", "", "--ops", "", "--log-level", "warn"}, environ)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Open(ctx, c, version, stderr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := errors.Join(s.Run(ctx, io.Discard), s.Close(context.WithoutCancel(ctx))); err != nil {
+			fmt.Fprintf(stderr, "acre: %v\n", err)
+		}
+	}()
+	return func() { cancel(); <-done }, nil
+}
+
+// greeting is what a newcomer types next. The password is shown where it is new or no secret.
+func (s *Server) greeting(registry, password string) string {
+	if password == "" {
+		return "Password: acre admin credential show -n " + registry + " --data " + s.config.Data + "\n"
+	}
+	return "Password: " + password + "\n"
+}
+
+// welcomeText says where the server is and what to try first.
+func (s *Server) welcomeText() string {
+	at := s.listeners.Addresses()
+	host := at.HTTP
+	if host == "" {
+		host = at.HTTPS
+	}
+	if host == "" {
+		return ""
+	}
+	if _, port, err := net.SplitHostPort(host); err == nil && strings.HasPrefix(host, "127.0.0.1:") {
+		host = "localhost:" + port
+	}
+	name := s.config.DefaultRegistry
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nacre is ready.\n\n")
+	if at.HTTP != "" {
+		fmt.Fprintf(&b, "  http://%s\n", at.HTTP)
+	}
+	if at.HTTPS != "" {
+		fmt.Fprintf(&b, "  https://%s\n", at.HTTPS)
+		if s.authority != nil {
+			fmt.Fprintf(&b, "  trust: acre admin ca export --data %s\n", s.config.Data)
+		}
+	}
+	fmt.Fprintf(&b, "\nTry it:\n\n  docker login %s --username %s\n    %s", host, name, s.welcome)
+	fmt.Fprintf(&b, "  docker pull busybox\n  docker tag busybox %s/hello:v1\n  docker push %s/hello:v1\n\n", host, host)
+	return b.String()
+}

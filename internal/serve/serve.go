@@ -1,0 +1,386 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/blob"
+	"github.com/acre-registry/acre/internal/blob/disk"
+	"github.com/acre-registry/acre/internal/blob/mem"
+	"github.com/acre-registry/acre/internal/content"
+	"github.com/acre-registry/acre/internal/dataplane"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/oci"
+	"github.com/acre-registry/acre/internal/operator"
+	"github.com/acre-registry/acre/internal/resource"
+	"github.com/acre-registry/acre/internal/web"
+)
+
+// Server is everything wired.
+type Server struct {
+	config     Config
+	log        *Log
+	db         *meta.DB
+	free       func() (int64, error) // of the blobs' disk; nil where there is none
+	registries *auth.Registries
+	auth       *auth.Service
+	resources  *resource.Service
+	content    *content.Service
+	metrics    *Metrics
+	telemetry  *Telemetry
+	authority  *Authority
+	listeners  *Listeners
+	welcome    string         // printed once ready
+	counted    []func() int64 // requests under way, by door
+}
+
+// Open wires a server; nothing is served before Run. version is acre's own.
+func Open(ctx context.Context, c Config, version string, stderr io.Writer) (s *Server, err error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory %s: %w", c.Data, err)
+	}
+	s = &Server{config: c, metrics: NewMetrics()}
+	if s.log, err = OpenLog(c.Log, stderr); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(ctx))
+		}
+	}()
+	if s.telemetry, err = OpenTelemetry(ctx, c.Telemetry, version, s.log.Logger); err != nil {
+		return nil, err
+	}
+	if err := s.openStores(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.bootstrap(auth.As(ctx, auth.System("start"))); err != nil {
+		return nil, err
+	}
+	certificate, err := s.certificates()
+	if err != nil {
+		return nil, err
+	}
+	s.listeners, err = Listen(c, TLSFor(certificate), s.log.Logger)
+	return s, err
+}
+
+// openStores opens metadata and bytes, and the services above them.
+func (s *Server) openStores(ctx context.Context) error {
+	key, err := s.sealKey()
+	if err != nil {
+		return err
+	}
+	store := s.config.Meta
+	if store == "" {
+		path, err := filepath.Abs(filepath.Join(s.config.Data, "acre.db"))
+		if err != nil {
+			return err
+		}
+		store = "sqlite://" + path
+	}
+	if s.db, err = meta.Open(ctx, store, meta.Options{SealKey: key, Log: s.log.Logger}); err != nil {
+		return err
+	}
+	bucket, err := s.bucket()
+	if err != nil {
+		return err
+	}
+	s.registries = auth.NewRegistries(s.db)
+	s.auth, err = auth.New(ctx, auth.Options{
+		DB: s.db, Registries: s.registries,
+		AccessLife: s.config.Tokens.AccessLifetime, RefreshLife: s.config.Tokens.RefreshLifetime,
+	})
+	if err != nil {
+		return err
+	}
+	s.content = content.New(content.Options{
+		DB: s.db, Blobs: blob.NewStore(bucket), Log: s.log.Logger, MaxBlob: int64(s.config.Limits.MaxUpload),
+		Grace: s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry,
+	})
+	s.metrics.Registry.MustRegister(s.content.Collectors()...)
+	s.resources, err = resource.New(ctx, resource.Options{DB: s.db, Registries: s.registries, Installation: s.installation()})
+	return err
+}
+
+// sealKey is the configured one, or one of the data directory's own, made at first start.
+func (s *Server) sealKey() ([]byte, error) {
+	text, err := s.config.SealKey.Read()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(s.config.Data, "seal.key")
+	if text == "" {
+		kept, err := os.ReadFile(path)
+		switch {
+		case err == nil:
+			text = strings.TrimSpace(string(kept))
+		case errors.Is(err, os.ErrNotExist):
+			text = base64.StdEncoding.EncodeToString(meta.NewSealKey())
+			if err := writeDurably(path, []byte(text+"\n"), 0o600); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, err
+		}
+	}
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != 32 {
+		return nil, errors.New("the seal key is not the base64 of 32 bytes: make one with `openssl rand -base64 32`")
+	}
+	return key, nil
+}
+
+func (s *Server) bucket() (blob.Bucket, error) {
+	at := s.config.Blobs
+	scheme, rest, _ := strings.Cut(at, ":")
+	switch {
+	case at == "":
+		rest = filepath.Join(s.config.Data, "blobs")
+	case scheme == "mem":
+		return mem.New(memoryBytes), nil
+	case scheme == "disk":
+		rest = strings.TrimPrefix(rest, "//")
+	default:
+		return nil, fmt.Errorf("blobs: %q is not known: use disk:///path or mem:", at)
+	}
+	b, err := disk.Open(rest)
+	if err != nil {
+		return nil, err
+	}
+	s.free = b.Free
+	return b, nil
+}
+
+// memoryBytes bounds blobs kept in memory.
+const memoryBytes = 8 << 30
+
+// What product and scripts rely on with --dev.
+const (
+	devTenant       = "0000ac4e-0000-4000-8000-000000000001"
+	devSubscription = "0000ac4e-0000-4000-8000-000000000002"
+	devGroup        = "acre"
+	devPassword     = "acre"
+)
+
+func (s *Server) installation() resource.Installation {
+	if !s.config.Dev {
+		return resource.Installation{}
+	}
+	return resource.Installation{Tenant: devTenant, Subscription: devSubscription, Group: devGroup}
+}
+
+// bootstrap makes the registries that the configuration names and the store does not have.
+func (s *Server) bootstrap(ctx context.Context) error {
+	name := s.config.DefaultRegistry
+	password := ""
+	if s.config.Dev {
+		if err := s.resources.PutDevRegistry(ctx, name, devPassword); err != nil {
+			return err
+		}
+		password = devPassword
+	} else {
+		on := true
+		_, err := s.resources.CreateRegistry(ctx, name, resource.Settings{AdminUserEnabled: &on})
+		if err == nil {
+			made, err := s.resources.Credentials(ctx, name)
+			if err != nil {
+				return err
+			}
+			password = made.Passwords["password"]
+		} else if !errors.Is(err, fault.Exists) {
+			return err
+		}
+	}
+	s.welcome = s.greeting(name, password)
+	for _, b := range s.config.Registries {
+		to := resource.Settings{AdminUserEnabled: &b.AdminUser, AnonymousPullEnabled: &b.AnonymousPull}
+		if b.SKU != "" {
+			to.SKU = &b.SKU
+		}
+		if _, err := s.resources.CreateRegistry(ctx, b.Name, to); err != nil && !errors.Is(err, fault.Exists) {
+			return err
+		}
+	}
+	return nil
+}
+
+// certificates is what the TLS listener presents.
+func (s *Server) certificates() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if s.config.TLS.Certificate != "" {
+		files, err := OpenKeyFiles(s.config.TLS.Certificate, s.config.TLS.Key, s.log.Logger, s.db.Now)
+		if err != nil {
+			return nil, err
+		}
+		return files.Certificate, nil
+	}
+	var err error
+	s.authority, err = OpenAuthority(AuthorityOptions{Dir: filepath.Join(s.config.Data, "tls"), Served: s.served, Now: s.db.Now})
+	if err != nil {
+		return nil, err
+	}
+	return s.authority.Certificate, nil
+}
+
+// Run serves until ctx ends, then stops in reverse order of the start. What it prints to stdout is for people.
+func (s *Server) Run(ctx context.Context, stdout io.Writer) error {
+	faces := s.handler()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	failed := make(chan error, 2)
+	for _, run := range []func(context.Context) error{s.log.Run, s.work} {
+		running.Go(func() {
+			if err := run(background); err != nil {
+				failed <- err
+				cancel()
+			}
+		})
+	}
+	running.Go(func() { s.reopenLog(background) })
+	fmt.Fprint(stdout, s.welcomeText())
+	err := s.listeners.Run(ctx, faces)
+	s.listeners = nil // they are closed
+	stopBackground()
+	running.Wait()
+	close(failed)
+	for f := range failed {
+		err = errors.Join(err, f)
+	}
+	return err
+}
+
+// reopenLog goes on in a new file when SIGHUP says that the old one was moved.
+func (s *Server) reopenLog(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			if err := s.log.Reopen(); err != nil {
+				s.log.Error("the log file cannot be reopened", "error", err)
+			}
+		}
+	}
+}
+
+// Close lets go of everything that Open took.
+func (s *Server) Close(ctx context.Context) error {
+	var errs []error
+	if s.listeners != nil {
+		s.listeners.Close()
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.telemetry != nil {
+		errs = append(errs, s.telemetry.Close(ctx))
+	}
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// handler puts the faces behind the doors.
+func (s *Server) handler() Doors {
+	data := dataplane.New(dataplane.Options{
+		Auth:     s.auth,
+		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
+	})
+	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)
+	dataHandler := web.Handle(limit.Limit(func(w http.ResponseWriter, r *http.Request) error {
+		reg, err := s.registry(r)
+		if err != nil {
+			return err
+		}
+		return data.Handle(reg, w, r)
+	}), dataplane.Render)
+	ops := s.operations()
+	var authority []byte
+	if s.authority != nil {
+		authority = s.authority.PEM()
+	}
+	admin := operator.New(operator.Options{
+		Auth: s.auth, Content: s.content, Resources: s.resources, Authority: authority, LoginServer: s.loginServer,
+	})
+	main := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.config.Ops == "" && isOperations(r.URL.Path) {
+			ops.ServeHTTP(w, r)
+			return
+		}
+		dataHandler.ServeHTTP(w, r)
+	})
+	around := func(h http.Handler) http.Handler {
+		srv := web.New(s.telemetry.Wrap(h), web.Options{Log: s.log.Logger, Done: s.metrics.Observe, Stall: s.config.Limits.Stall})
+		s.counted = append(s.counted, srv.InFlight)
+		return srv
+	}
+	doors := Doors{Main: around(main), Ops: around(ops), Socket: around(admin)}
+	s.metrics.InFlight(func() (n int64) {
+		for _, count := range s.counted {
+			n += count()
+		}
+		return n
+	})
+	return doors
+}
+
+func isOperations(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+}
+
+// operations answers those who watch the server.
+func (s *Server) operations() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		web.InfoOf(r.Context()).Operation = "healthz"
+		_ = web.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.Handle("GET /readyz", web.Handle(s.ready, dataplane.Render))
+	return mux
+}
+
+// lowSpace is how little room on the blobs' disk readiness mentions, in bytes.
+const lowSpace = 256 << 20
+
+// ready is 200 while the metadata answers. Little room on the disk is said, but pulls still work.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	web.InfoOf(r.Context()).Operation = "readyz"
+	if err := s.db.Look(r.Context(), func(tx *meta.Tx) error {
+		_, err := tx.Registries()
+		return err
+	}); err != nil {
+		return err
+	}
+	answer := map[string]any{"status": "ready"}
+	if s.free != nil {
+		free, err := s.free()
+		if err != nil {
+			return err
+		}
+		answer["freeBytes"] = free
+		if free < lowSpace {
+			answer["warning"] = "the disk is nearly full: pushes may be refused"
+		}
+	}
+	return web.WriteJSON(w, http.StatusOK, answer)
+}
