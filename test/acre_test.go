@@ -216,3 +216,32 @@ func (s *server) https() target {
 		User: "acre", Password: "acre",
 	}
 }
+
+// admin runs an operator's verb against the running server and returns what it prints.
+func (s *server) admin(t testing.TB, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(s.acre, append(append([]string{"admin"}, args...), "--data", s.data)...)
+	cmd.Env = s.env
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("acre admin %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// registry creates a registry with an admin user and returns it, over HTTPS, by its own name.
+func (s *server) registry(t testing.TB, name string) target {
+	t.Helper()
+	s.admin(t, "registry", "create", "--name", name, "--sku", "Premium", "--admin-enabled", "true")
+	to := s.https().named(name)
+	to.User, to.Password = name, s.password(t, name, 0)
+	return to
+}
+
+// password returns one of the two passwords of a registry's admin user.
+func (s *server) password(t testing.TB, name string, which int) string {
+	t.Helper()
+	return s.admin(t, "credential", "show", "--name", name, "--query", fmt.Sprintf("passwords[%d].value", which), "--output", "tsv")
+}
