@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -48,6 +49,10 @@ func New(opt Options) http.Handler {
 			return h(w, r.WithContext(auth.ForRequest(r.Context(), auth.System("operator"), info.ID)))
 		}, Render))
 	}
+	// Profiles: go tool pprof reads them from here, for instance through curl --unix-socket.
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.Handle("/", web.Handle(func(http.ResponseWriter, *http.Request) error {
 		return fault.New(fault.NotFound, "there is no such operator call; is the client of the server's version?")
 	}, Render))

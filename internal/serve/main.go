@@ -38,6 +38,7 @@ func Main(args, environ []string, version string, stdout, stderr io.Writer) int 
 }
 
 func serve(ctx context.Context, c Config, version string, stdout, stderr io.Writer) error {
+	tuneMemory()
 	s, err := Open(ctx, c, version, stderr)
 	if err != nil {
 		return err

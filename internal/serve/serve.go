@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +46,22 @@ type Server struct {
 	listeners  *Listeners
 	welcome    string         // printed once ready
 	counted    []func() int64 // requests under way, by door
+}
+
+// collectorPace and memoryAim trade memory for speed: garbage is collected when the heap has grown fourfold, and
+// earlier once the process holds as much as it should at most. GOGC and GOMEMLIMIT override them.
+const (
+	collectorPace = 400      // percent
+	memoryAim     = 80 << 20 // bytes
+)
+
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectorPace)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryAim)
+	}
 }
 
 // Open wires a server; nothing is served before Run. version is acre's own.
