@@ -85,11 +85,10 @@ func (s *servers) stop() error {
 			errs = append(errs, server.stop(), server.fsck())
 		}
 	}
-	err := errors.Join(errs...)
-	if err == nil && s.dir != "" {
-		err = os.RemoveAll(s.dir)
+	if s.dir != "" {
+		errs = append(errs, os.RemoveAll(s.dir))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // newDatabase creates an empty database in the cluster of this run and returns its URL.
@@ -123,7 +122,9 @@ type server struct {
 }
 
 func newServer(acre, data string) *server {
-	return &server{acre: acre, data: data, env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + data}}
+	return &server{acre: acre, data: data, env: []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + data, "ACRE_LOG_LEVEL=warn",
+	}}
 }
 
 // ownServer starts a server that belongs to one test.

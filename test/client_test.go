@@ -97,7 +97,7 @@ type refusedError struct {
 }
 
 func (e *refusedError) Error() string {
-	return fmt.Sprintf("answered %d, want %d: %s", e.Status, e.wanted, bytes.TrimSpace(e.Body))
+	return fmt.Sprintf("answered %d, want %d: %q", e.Status, e.wanted, bytes.TrimSpace(e.Body[:min(len(e.Body), 1000)]))
 }
 
 // code returns the first error code of the envelope, or "".

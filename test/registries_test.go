@@ -48,7 +48,8 @@ func TestRegistries(t *testing.T) {
 	stranger.user, stranger.password = one.User, one.Password
 	stranger.must(t, http.StatusUnauthorized, http.MethodGet, "/v2/", nil, nil)
 	stranger.must(t, http.StatusUnauthorized, http.MethodGet, "/oauth2/token?scope=repository:team/app:pull&service="+two.Host, nil, nil)
-	unknown := address.as(t, address.named("nowhere").Host)
+	// No certificate is issued for a name that is not served, so over HTTP.
+	unknown := s.http().as(t, s.http().named("nowhere").Host)
 	unknown.must(t, http.StatusNotFound, http.MethodGet, "/v2/", nil, nil)
 
 	sh := one.shell(t).with("HTTPS_PROXY=" + resolver(t))
