@@ -1,0 +1,167 @@
+// Package cli is the command line: verbs and flags of az acr, over HTTP only. Whatever it can do, anyone with a
+// client can; the verbs below admin speak to a server's own socket in its data directory.
+//
+// It reads flags and the environment, writes results to stdout (JSON, table, TSV or YAML) and everything else to
+// stderr, and ends with an exit code that tells the kind of failure.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/acre-registry/acre/internal/fault"
+)
+
+// Options are one run's surroundings.
+type Options struct {
+	Args           []string // without the program's name
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Getenv looks up the environment; nil = os.Getenv.
+	Getenv func(string) string
+	// Offline opens the stores of a data directory on which no server runs, and serves its operator socket until
+	// stop. nil = admin verbs need a running server.
+	Offline func(ctx context.Context, dataDir string) (stop func(), err error)
+}
+
+// Main runs one command and returns the exit code.
+func Main(ctx context.Context, o Options) int {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	a := &app{Options: o}
+	root := a.root()
+	root.SetArgs(o.Args)
+	root.SetIn(o.Stdin)
+	root.SetOut(o.Stdout)
+	root.SetErr(o.Stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(o.Stderr, "error: %v\n", err)
+	kind := fault.KindOf(err)
+	if hint := hints[kind]; hint != "" && cmd.Name() != "login" {
+		fmt.Fprintln(o.Stderr, hint)
+	}
+	return exitCode(kind)
+}
+
+// app is one run: its surroundings and the flags that all verbs share.
+type app struct {
+	Options
+	output string
+	query  string
+	quiet  bool // only errors
+	server string
+	ca     string
+	data   string
+}
+
+func (a *app) root() *cobra.Command {
+	root := group("acre", "A container registry that anyone can run.", `A container registry that anyone can run: the command line.
+
+Verbs and flags are those of az acr. NAME is a registry's name, or a login server as host[:port] or URL; without one
+it is the default registry of the server at hand.
+
+Which server that is: --server or $ACRE_SERVER, else the one running on the data directory, else 127.0.0.1:5000.
+To start one: acre serve.
+Credentials: --username and --password, else $ACRE_USERNAME and $ACRE_PASSWORD, else what docker's configuration or
+its credential helpers hold for the login server.
+
+Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`)
+	root.Example = `  acre serve --dev
+  acre login -u acre -p acre
+  acre repository list
+  acre repository show-tags --repository app --top 10
+  acre repository delete --image app:v1 --dry-run`
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fault.New(fault.Invalid, "%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkOutput() }
+
+	f := root.PersistentFlags()
+	f.StringVarP(&a.output, "output", "o", "", "json, table, tsv or yaml (default table on a terminal, else json)")
+	f.StringVar(&a.query, "query", "", "JMESPath expression that selects from the result")
+	f.BoolVar(&a.quiet, "only-show-errors", false, "no warnings and no progress")
+	f.StringVar(&a.server, "server", "", "server to ask, as host[:port] or URL (default $ACRE_SERVER, else the one on the data directory)")
+	f.StringVar(&a.ca, "ca", "", "file with certificates to trust besides the system's (default $ACRE_CA)")
+	f.StringVar(&a.data, "data", "", "data directory (default $ACRE_DATA, else ./data)")
+	mustComplete(root, "output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{"json", "table", "tsv", "yaml"}, cobra.ShellCompDirectiveNoFileComp
+	})
+	root.AddCommand(a.loginCommand(), a.logoutCommand(), a.repositoryCommand(), a.healthCommand(), a.versionCommand(), a.adminCommand())
+	return root
+}
+
+// group is a command that only holds others. An unknown one is an error that names what was likely meant.
+func group(use, short, long string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			hint := ""
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "; did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return fault.New(fault.Invalid, "%s has no command %q%s See %s --help", cmd.CommandPath(), args[0], orDot(hint), cmd.CommandPath())
+		},
+	}
+}
+
+func orDot(hint string) string {
+	if hint == "" {
+		return "."
+	}
+	return hint
+}
+
+// noArgs refuses what is not a flag.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fault.New(fault.Invalid, "%s takes no argument %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// mustComplete sets a flag's completion; it fails only for a flag that does not exist.
+func mustComplete(cmd *cobra.Command, flag string, fn cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, fn); err != nil {
+		panic(err)
+	}
+}
+
+// setting is a flag's value, else the environment's, else the default.
+func (a *app) setting(flag, env, otherwise string) string {
+	if flag != "" {
+		return flag
+	}
+	if v := a.Getenv(env); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func (a *app) dataDir() string { return a.setting(a.data, "ACRE_DATA", "data") }
+
+// warn tells the user what is no error.
+func (a *app) warn(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.Stderr, format+"\n", args...)
+	}
+}
+
+// terminal is the file behind a stream that is a terminal.
+func terminal(stream any) (*os.File, bool) {
+	f, ok := stream.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}

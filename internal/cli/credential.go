@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/ociclient"
+)
+
+// account is how a verb is told which registry, and as whom.
+type account struct {
+	name, user, password string
+}
+
+func (acc *account) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&acc.name, "name", "n", "", "registry: a name, host[:port] or URL (default the server's default registry)")
+	f.StringVarP(&acc.user, "username", "u", "", "user name (default $ACRE_USERNAME, else docker's configuration)")
+	f.StringVarP(&acc.password, "password", "p", "", "password (default $ACRE_PASSWORD, else docker's configuration)")
+}
+
+// given are the credentials of flags and environment. Half of them is an error.
+func (a *app) given(acc account) (ociclient.Credential, bool, error) {
+	user, password := a.setting(acc.user, "ACRE_USERNAME", ""), a.setting(acc.password, "ACRE_PASSWORD", "")
+	if (user == "") != (password == "") {
+		return ociclient.Credential{}, false, fault.New(fault.Invalid,
+			"a user name and a password belong together: give --username and --password, or $ACRE_USERNAME and $ACRE_PASSWORD")
+	}
+	return ociclient.Credential{Username: user, Password: password}, user != "", nil
+}
+
+// open makes the client of a verb.
+func (a *app) open(acc account) (*ociclient.Client, error) {
+	t, err := a.target(acc.name)
+	if err != nil {
+		return nil, err
+	}
+	cred, ok, err := a.given(acc)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		if cred, err = a.docker().get(t.Host()); err != nil {
+			return nil, err
+		}
+	}
+	return a.client(t, cred)
+}

@@ -1,0 +1,24 @@
+package cli
+
+import "github.com/acre-registry/acre/internal/fault"
+
+// hints say what to do where the server cannot know.
+var hints = map[fault.Kind]string{
+	fault.Unauthenticated: "Log in with acre login, or give --username and --password.",
+	fault.Denied:          "This account may not do that: log in with acre login as one that may.",
+}
+
+// exitCode is the command line's column of the error table.
+func exitCode(k fault.Kind) int {
+	switch k {
+	case fault.Invalid:
+		return 2
+	case fault.NotFound:
+		return 3
+	case fault.Internal, fault.Unauthenticated, fault.Denied, fault.Blocked, fault.Exists, fault.Conflict,
+		fault.Precondition, fault.OutOfRange, fault.TooLarge, fault.Disallowed, fault.Unsupported, fault.TooMany,
+		fault.Unavailable, fault.Full, fault.Upstream:
+		return 1
+	}
+	return -1 // a kind that the table lacks; a test walks all kinds
+}
