@@ -37,17 +37,16 @@ var statusKinds = map[int]fault.Kind{
 	http.StatusInsufficientStorage:          fault.Full,
 }
 
-// codeKinds are the codes that say more than their status. A code under another status than its own, as some
-// registries send (UNSUPPORTED with 400), counts before the status.
+// codeKinds are the codes that say more than their status.
 var codeKinds = map[string]fault.Kind{
-	"UNSUPPORTED":                   fault.Unsupported,
 	"REGISTRY_DISALLOWED_OPERATION": fault.Disallowed,
 	"TOOMANYREQUESTS":               fault.TooMany,
 }
 
 // bareCodes say no more than their kind does; an error of that kind carries none.
 var bareCodes = map[string]bool{
-	"UNAUTHORIZED": true, "DENIED": true, "UNKNOWN": true, "UNSUPPORTED": true, "TOOMANYREQUESTS": true, "UNAVAILABLE": true,
+	"UNAUTHORIZED": true, "DENIED": true, "UNKNOWN": true, "UNSUPPORTED": true, "TOOMANYREQUESTS": true,
+	"UNAVAILABLE": true, "CONFLICT": true, "PRECONDITION_FAILED": true,
 }
 
 // envelope is the body of an error answer (distribution-spec "Error Codes").
@@ -78,6 +77,9 @@ func (c *Client) statusError(resp *http.Response, missing fault.Code) error {
 	}
 	if f.Kind == fault.NotFound && missing.Name != "" {
 		f.Code = missing.Name
+	}
+	if f.Message == "" && f.Kind == fault.NotFound {
+		f.Message = fmt.Sprintf("%s has no %s", c.base.Host, resp.Request.URL.Path)
 	}
 	if f.Message == "" {
 		f.Message = fmt.Sprintf("%s answered %s to %s %s", c.base.Host, resp.Status, resp.Request.Method, resp.Request.URL.Path)
