@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
-	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/crash"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
@@ -170,7 +169,7 @@ func (p *pass) members(ctx context.Context, id int64, idle []meta.Idle) (gone []
 		if len(gone) == 0 {
 			return nil
 		}
-		return tx.Append(&acr.Event{Kind: acr.Collected, Count: len(gone), Actor: auth.Actor(ctx)})
+		return tx.Append(r.event(ctx, acr.Event{Kind: acr.Collected, Count: len(gone)}))
 	})
 	crash.Point("collect.members")
 	return gone, err

@@ -106,7 +106,8 @@ func (r Registry) key(kind byte, repo, ref string) key { return key{r.id, kind, 
 
 // event fills in what every event says of who did it.
 func (r Registry) event(ctx context.Context, e acr.Event) *acr.Event {
-	e.Registry, e.Actor, e.RequestID = r.name, auth.Actor(ctx), auth.RequestID(ctx)
+	e.Registry = r.name
+	e.Actor, e.RequestID = auth.Actor(ctx)
 	return &e
 }
 

@@ -159,10 +159,9 @@ func (u *upload) ReadFrom(body io.Reader) (int64, error) {
 	return n, err
 }
 
-// brokenOff is the error for a body that ended early. What the reader says of it for the user stays.
+// brokenOff is the error for a body that ended early, or had to.
 func brokenOff(err error, size int64) error {
-	var said *fault.Error
-	if errors.As(err, &said) {
+	if said := fault.Of(err); said.Kind == fault.TooLarge {
 		return said
 	}
 	return fault.New(fault.UploadInvalid, "the body broke off; %d bytes of the upload are kept: %w", size, err)
