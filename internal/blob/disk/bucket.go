@@ -7,6 +7,7 @@ package disk
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -38,15 +39,32 @@ type Bucket struct {
 
 var _ blob.Bucket = (*Bucket)(nil)
 
-// Open uses dir, which it makes where it does not exist. Errors: fault.Unavailable, fault.Full.
+// Open uses dir, which it makes where it does not exist, with the folders that blob.NewKey's keys go to: made now, no
+// upload waits for that. Errors: fault.Unavailable, fault.Full.
 func Open(dir string) (*Bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "the working directory is gone; name the blob directory by its full path: %w", err)
 	}
 	b := &Bucket{dir: dir, root: flusher{dir: dir}, folders: map[string]*folder{}}
+	flush := []string{dir}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		flush = append(flush, filepath.Dir(dir))
+	}
 	if err := os.MkdirAll(dir, folderMode); err != nil {
 		return nil, b.fault("making", "", err)
+	}
+	for i := range 256 {
+		name := hex.EncodeToString([]byte{byte(i)})
+		if err := os.Mkdir(filepath.Join(dir, name), folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, b.fault("making folders in", "", err)
+		}
+		b.folder(name).setRooted(true)
+	}
+	for _, dir := range flush {
+		if err := flushDir(dir); err != nil {
+			return nil, b.fault("flushing", "", err)
+		}
 	}
 	return b, nil
 }
@@ -66,6 +84,7 @@ func (b *Bucket) Create(_ context.Context, key string) (blob.Part, error) {
 	f, err := os.OpenFile(path, flags, objectMode)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not MkdirAll: a root that was unmounted must not be made anew under the mount point.
+		b.folder(key).setRooted(false)
 		if err = os.Mkdir(filepath.Dir(path), folderMode); err == nil || errors.Is(err, fs.ErrExist) {
 			f, err = os.OpenFile(path, flags, objectMode)
 		}

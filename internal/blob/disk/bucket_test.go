@@ -81,7 +81,7 @@ func TestListPassesOverOtherFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "ac"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "a"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var keys []string

@@ -80,9 +80,13 @@ func (f *folder) flush(b *Bucket) error {
 		if err := b.root.flush(); err != nil {
 			return err
 		}
-		f.mu.Lock()
-		f.rooted = true
-		f.mu.Unlock()
+		f.setRooted(true)
 	}
 	return f.names.flush()
+}
+
+func (f *folder) setRooted(rooted bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rooted = rooted
 }
