@@ -38,6 +38,9 @@ func (s *servers) build(t testing.TB) string {
 	t.Helper()
 	if s.dir == "" {
 		if s.dir, s.err = os.MkdirTemp("", "acre-test-"); s.err == nil {
+			if s.acre = os.Getenv("ACRE_TEST_BINARY"); s.acre != "" {
+				return s.acre
+			}
 			s.acre = filepath.Join(s.dir, "acre")
 			args := append([]string{"build", "-C", "..", "-o", s.acre}, strings.Fields(os.Getenv("ACRE_TEST_BUILDFLAGS"))...)
 			if out, err := exec.Command("go", append(args, "./cmd/acre")...).CombinedOutput(); err != nil {

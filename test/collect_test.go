@@ -26,6 +26,7 @@ func TestCollect(t *testing.T) {
 		l := ledger{collected: true}
 		rng := random(t)
 		done := make(chan struct{})
+		defer func() { l.enough.Store(true); <-done }()
 		go func() {
 			defer close(done)
 			for _, err := range l.load(c, 4, rng) {

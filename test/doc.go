@@ -10,6 +10,7 @@
 //	ACRE_TEST_POSTGRES    a superuser's URL; scripts/with-postgres.sh sets it
 //	ACRE_TEST_ROUNDS      how often TestKill kills the server; 3 if absent
 //	ACRE_TEST_SEED        repeats the random choices of a run that failed
+//	ACRE_TEST_BINARY      the binary, an absolute path; built for the run if absent
 //	ACRE_TEST_BUILDFLAGS  flags for building the server, for example -race
 //	ACRE_TEST_REGISTRY    comma-separated URLs of registries to drive instead of acre
 //	ACRE_TEST_USER        user there

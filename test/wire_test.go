@@ -56,7 +56,7 @@ func TestToken(t *testing.T) {
 		if len(challenge) != 1 || challenge[0] != want {
 			t.Errorf("challenge %q, want %q", challenge, want)
 		}
-		query := url.Values{"service": {to.Host}, "scope": {scope}}
+		query := url.Values{"service": {to.Host}, "scope": {scope}, "account": {to.User}, "client_id": {"docker"}}
 		form := func(v url.Values) (http.Header, []byte) {
 			return http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, []byte(v.Encode())
 		}
@@ -71,13 +71,12 @@ func TestToken(t *testing.T) {
 			}
 			return s
 		}
-		offline := url.Values{"offline_token": {"true"}, "client_id": {"docker"}, "account": {to.User}, "service": {to.Host}, "scope": {scope}}
-		byGet := c.must(t, http.StatusOK, http.MethodGet, "/oauth2/token?"+offline.Encode(), nil, nil)
-		ways := map[string]string{"GET": token(byGet, "access_token")}
+		byGet := c.must(t, http.StatusOK, http.MethodGet, "/oauth2/token?"+query.Encode(), nil, nil)
 		header, body := form(url.Values{"grant_type": {"password"}, "username": {to.User}, "password": {to.Password},
-			"client_id": {"test"}, "service": {to.Host}, "scope": {scope}})
-		ways["password grant"] = token(c.anonymous().must(t, http.StatusOK, http.MethodPost, "/oauth2/token", header, body), "access_token")
-		header, body = form(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token(byGet, "refresh_token")},
+			"client_id": {"test"}, "access_type": {"offline"}, "service": {to.Host}, "scope": {scope}})
+		byPassword := c.anonymous().must(t, http.StatusOK, http.MethodPost, "/oauth2/token", header, body)
+		ways := map[string]string{"GET": token(byGet, "access_token"), "password grant": token(byPassword, "access_token")}
+		header, body = form(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token(byPassword, "refresh_token")},
 			"client_id": {"test"}, "service": {to.Host}, "scope": {scope}})
 		ways["refresh grant"] = token(c.anonymous().must(t, http.StatusOK, http.MethodPost, "/oauth2/token", header, body), "access_token")
 		for way, token := range ways {
