@@ -70,7 +70,7 @@ func (a *app) root() *cobra.Command {
 Verbs and flags are those of az acr. NAME is a registry's name, or a login server as host[:port] or URL; without one
 it is the default registry of the server at hand.
 
-Which server that is: --server or $ACRE_SERVER, else the one running on the data directory, else 127.0.0.1:5000.
+Which server that is: --server or $ACRE_SERVER, else the one running on the data directory, else localhost:5000.
 To start one: acre serve.
 Credentials: --username and --password, else $ACRE_USERNAME and $ACRE_PASSWORD, else what docker's configuration or
 its credential helpers hold for the login server.

@@ -120,8 +120,13 @@ func TestNames(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, "acre.addr"), []byte(`{"http":"`+s.host()+`","https":""}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.ok("repository", "list")
-	b.ok("repository", "list", "-n", "demo")
+	b.ok("repository", "list", "--top", "1")
+	b.ok("repository", "list", "--top", "1", "-n", "demo")
+	s.mu.Lock()
+	if got := s.hosts[len(s.hosts)-2:]; got[0] != "localhost"+port || got[1] != "demo.acre.localhost"+port {
+		t.Errorf("the server on the data directory is asked as %q", got)
+	}
+	s.mu.Unlock()
 	if err := os.WriteFile(filepath.Join(data, "acre.addr"), []byte(`{`), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -88,12 +88,28 @@ func program(helper string) client.ProgramFunc {
 	return client.NewShellProgramFunc("docker-credential-" + helper)
 }
 
-// get finds a login server's credentials; none is no error.
+// get finds a login server's credentials; none is no error. localhost and 127.0.0.1 are one server.
 func (d docker) get(host string) (ociclient.Credential, error) {
 	s, err := d.read()
 	if err != nil {
 		return ociclient.Credential{}, err
 	}
+	names := []string{host}
+	if port, ok := strings.CutPrefix(host, "localhost:"); ok {
+		names = append(names, "127.0.0.1:"+port)
+	} else if port, ok := strings.CutPrefix(host, "127.0.0.1:"); ok {
+		names = append(names, "localhost:"+port)
+	}
+	for _, name := range names {
+		cred, err := d.find(s, name)
+		if err != nil || cred != (ociclient.Credential{}) {
+			return cred, err
+		}
+	}
+	return ociclient.Credential{}, nil
+}
+
+func (d docker) find(s settings, host string) (ociclient.Credential, error) {
 	if helper := s.helper(host); helper != "" {
 		got, err := client.Get(program(helper), host)
 		switch {

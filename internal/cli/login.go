@@ -71,7 +71,9 @@ func (a *app) login(cmd *cobra.Command, name string, cred ociclient.Credential, 
 	}
 	if expose {
 		if tok.Refresh == "" {
-			return fault.New(fault.Unsupported, "%s gives no refresh token to %s: log in without --expose-token", t.Host(), cred.Username)
+			if tok.Refresh, err = c.Refresh(cmd.Context(), ch, cred); err != nil {
+				return err
+			}
 		}
 		return a.print(struct {
 			AccessToken string `json:"accessToken"`

@@ -89,6 +89,7 @@ func TestLoginToFile(t *testing.T) {
 	}
 	b.stdin = ""
 	b.ok("repository", "list")
+	b.ok("repository", "list", "-n", strings.Replace(s.host(), "127.0.0.1", "localhost", 1))
 	b.ok("logout")
 	if b.auth(s.host()) != nil || b.auth("other")["email"] != "kept" {
 		t.Errorf("after logout: %v", b.readConfig())
@@ -114,7 +115,7 @@ func TestLoginGivesIdentityToken(t *testing.T) {
 	s.mu.Lock()
 	s.refresh = ""
 	s.mu.Unlock()
-	b.fails(1, "no refresh token", "login", "-u", "me", "-p", "p:wörd", "-t")
+	b.fails(1, "no refresh token: use the password", "login", "-u", "me", "-p", "p:wörd", "-t")
 	b.fails(1, "CONNECTIVITY_REFRESH_TOKEN_ERROR", "check-health")
 }
 

@@ -237,7 +237,10 @@ func keys[V any](m map[string]V) []string {
 }
 
 func (s *shop) token(w http.ResponseWriter, r *http.Request) {
-	user, password, _ := r.BasicAuth()
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		user, password = r.FormValue("username"), r.FormValue("password")
+	}
 	byRefresh := r.Method == http.MethodPost && s.refresh != "" && r.FormValue("refresh_token") == s.refresh
 	if !byRefresh && (user != s.user || password != s.password) {
 		deny(w, 401, "UNAUTHORIZED", "authentication required")

@@ -23,7 +23,7 @@ import (
 const suffix = ".acre.localhost"
 
 // defaultServer listens where acre serve does unless told otherwise.
-const defaultServer = "http://127.0.0.1:5000"
+const defaultServer = "127.0.0.1:5000"
 
 // target is a registry: the URL that names it, and the address its connections go to if that is another.
 type target struct {
@@ -71,11 +71,20 @@ func (a *app) serverURL() (target, error) {
 	}
 	switch {
 	case addr.HTTP != "":
-		return a.asURL("http://" + addr.HTTP)
+		return a.here("http://", addr.HTTP)
 	case addr.HTTPS != "":
-		return a.asURL("https://" + addr.HTTPS)
+		return a.here("https://", addr.HTTPS)
 	}
-	return a.asURL(defaultServer)
+	return a.here("http://", defaultServer)
+}
+
+// here is the server at an address of this machine. It goes by the name localhost, under which docker is to use it.
+func (a *app) here(scheme, addr string) (target, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return a.asURL(scheme + addr)
+	}
+	return target{url: &url.URL{Scheme: scheme[:len(scheme)-3], Host: net.JoinHostPort("localhost", port)}, dial: addr}, nil
 }
 
 // addresses are where the server on a data directory listens, as it says itself; empty where none does.

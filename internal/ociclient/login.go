@@ -119,19 +119,40 @@ func (c *Client) Login(ctx context.Context, ch Challenge, cred Credential, scope
 }
 
 func (c *Client) refresh(ctx context.Context, ch Challenge, cred Credential, scopes []string) (Tokens, error) {
-	u, err := url.Parse(ch.Realm)
-	if err != nil {
-		return Tokens{}, c.wrong("the realm %.200q is no URL", ch.Realm)
-	}
-	form := url.Values{
-		"grant_type": {"refresh_token"}, "refresh_token": {cred.RefreshToken}, "service": {ch.Service},
-		"client_id": {c.auth.ClientID}, "scope": {strings.Join(scopes, " ")},
-	}
-	out, err := c.tokens(c.plain(ctx, http.MethodPost, u, nil, form))
+	out, err := c.grant(ctx, ch, url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {cred.RefreshToken}, "scope": {strings.Join(scopes, " ")},
+	})
 	if out.Refresh == "" {
 		out.Refresh = cred.RefreshToken
 	}
 	return out, err
+}
+
+// Refresh asks for a refresh token for a user name and password, which Login leaves to the registry. Errors: as
+// Login's; Unsupported where there is none to be had.
+func (c *Client) Refresh(ctx context.Context, ch Challenge, cred Credential) (string, error) {
+	none := fault.New(fault.Unsupported, "%s gives %s no refresh token: use the password", c.base.Host, cred.Username)
+	if ch.Scheme != "Bearer" {
+		return "", none
+	}
+	tok, err := c.grant(ctx, ch, url.Values{
+		"grant_type": {"password"}, "username": {cred.Username}, "password": {cred.Password}, "access_type": {"offline"},
+	})
+	if err == nil && tok.Refresh == "" {
+		err = none
+	}
+	return tok.Refresh, err
+}
+
+// grant asks the token service by POST (distribution, "Docker Registry v2 authentication using OAuth2").
+func (c *Client) grant(ctx context.Context, ch Challenge, form url.Values) (Tokens, error) {
+	u, err := url.Parse(ch.Realm)
+	if err != nil {
+		return Tokens{}, c.wrong("the realm %.200q is no URL", ch.Realm)
+	}
+	form.Set("service", ch.Service)
+	form.Set("client_id", c.auth.ClientID)
+	return c.tokens(c.plain(ctx, http.MethodPost, u, nil, form))
 }
 
 // basic holds a user name and password against /v2/.
