@@ -59,6 +59,8 @@ func (c *Client) MountBlob(ctx context.Context, repo, from string, d oci.Digest)
 		}
 		query.Set("from", from)
 		scopes = append(scopes, repoScopes(from, "pull")...)
+	} else {
+		scopes = append(scopes, repoScopes("*", "pull")...) // any that the account can read; ACR knows this form
 	}
 	resp, err := c.begin(ctx, repo, query, scopes, http.StatusCreated, http.StatusAccepted)
 	if err != nil {

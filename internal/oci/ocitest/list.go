@@ -17,10 +17,10 @@ var listCases = []testCase{
 	{"list/untagged", listUntagged},
 }
 
-// walk reads pages of random size from a random place on, and wants exactly the names of all, which is in byte
-// order, that come after it.
-func walk(t *rapid.T, all []string, page func(oci.Page) ([]string, bool, error)) {
-	p := oci.Page{After: rapid.SampledFrom(append([]string{"", "!", "a", "b", "~"}, all...)).Draw(t, "after")}
+// walk reads pages of random size from a random place on, one of all or of between, and wants exactly the names of
+// all, which is in byte order, that come after it.
+func walk(t *rapid.T, all, between []string, page func(oci.Page) ([]string, bool, error)) {
+	p := oci.Page{After: rapid.SampledFrom(slices.Concat([]string{""}, between, all)).Draw(t, "after")}
 	from, found := slices.BinarySearch(all, p.After)
 	if found {
 		from++
@@ -57,7 +57,7 @@ func listTags(s *suite) {
 	s.tagged("app/x", "further", "three")
 	s.list(s.tags("app"), "tags", all...)
 	rapid.Check(s.T, func(t *rapid.T) {
-		walk(t, all, func(p oci.Page) ([]string, bool, error) { return s.reg.Tags(s.ctx, "app", p) })
+		walk(t, all, []string{"A", "a-a", "az", "zz"}, func(p oci.Page) ([]string, bool, error) { return s.reg.Tags(s.ctx, "app", p) })
 	})
 }
 
@@ -70,7 +70,7 @@ func listRepositories(s *suite) {
 	}
 	s.list(s.repositories(), "repositories", all...)
 	rapid.Check(s.T, func(t *rapid.T) {
-		walk(t, all, func(p oci.Page) ([]string, bool, error) { return s.reg.Repositories(s.ctx, p) })
+		walk(t, all, []string{"00", "a-a", "az", "zz"}, func(p oci.Page) ([]string, bool, error) { return s.reg.Repositories(s.ctx, p) })
 	})
 }
 
