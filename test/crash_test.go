@@ -68,7 +68,7 @@ func TestCrashPoints(t *testing.T) {
 	}
 	eachStore(t, func(t *testing.T, env ...string) {
 		rng := random(t)
-		s := ownServer(t, env...)
+		s := ownServer(t, append(env, "ACRE_COLLECT_INTERVAL=200ms", "ACRE_COLLECT_GRACE=4s")...)
 		plain := s.env
 		for _, point := range points {
 			for _, pass := range []int{1, 2 + rng.IntN(20)} {
@@ -79,7 +79,7 @@ func TestCrashPoints(t *testing.T) {
 				s.env = append(slices.Clone(plain), "ACRE_CRASHPOINT="+point+":"+strconv.Itoa(pass))
 				s.mustStart(t)
 				s.env = plain
-				var now ledger
+				now := ledger{collected: true}
 				underLoad(t, s, &now, rng, func() {
 					select {
 					case <-s.proc.done:
@@ -148,7 +148,8 @@ func recovered(t *testing.T, s *server, l *ledger) {
 		t.Error(err)
 	}
 	s.mustStart(t)
-	if err := l.check(s.http().client(t)); err != nil {
+	c := s.http().client(t)
+	if err := errors.Join(l.check(c), l.finish(c)); err != nil {
 		t.Error(err)
 	}
 }

@@ -174,7 +174,7 @@ func TestTwoProcesses(t *testing.T) {
 		p.kill()
 		t.Fatal("the second process was still there after 20 s")
 	}
-	if said := tail(second.log()); p.cmd.ProcessState.ExitCode() <= 0 || !strings.Contains(said, s.data) || !strings.Contains(said, "in use") {
+	if said := tail(second.log()); p.cmd.ProcessState.ExitCode() <= 0 || !strings.Contains(said, "another acre") || !strings.Contains(said, s.data) {
 		t.Errorf("the second process ended with %v, saying:\n%s", p.err, said)
 	}
 	if _, _, err := s.http().client(t).pushImage("two/app", "v1", []byte("x")); err != nil {

@@ -235,7 +235,7 @@ func (p *pusher) check(c *client) error {
 			errs = append(errs, fmt.Errorf("deleted %s: %w", path, err))
 		}
 	}
-	return errors.Join(append(errs, p.checkPartial(c))...)
+	return errors.Join(errs...)
 }
 
 func (p *pusher) checkLayers(c *client, manifest []byte) error {
@@ -271,8 +271,18 @@ func (p *pusher) checkTag(c *client, tag string, d digest.Digest) error {
 	return nil
 }
 
-// checkPartial finishes the upload that was under way: the bytes that were acknowledged count.
-func (p *pusher) checkPartial(c *client) error {
+// finish goes on with the uploads that were under way: the bytes that were acknowledged are there.
+func (l *ledger) finish(c *client) error {
+	var errs []error
+	for _, p := range l.pushers {
+		if err := p.finish(c); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", p.repo, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *pusher) finish(c *client) error {
 	u := p.partial
 	if u.acked == 0 {
 		return nil
