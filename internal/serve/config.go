@@ -198,7 +198,7 @@ func (c *Config) complete(environ []string) error {
 		c.Meta = (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(dir, "acre.db"))}).String()
 	}
 	if c.Blobs == "" {
-		c.Blobs = (&url.URL{Scheme: "disk", Path: filepath.ToSlash(filepath.Join(dir, "blobs"))}).String()
+		c.Blobs = diskScheme + "//" + filepath.Join(dir, "blobs")
 	}
 	for i := range c.Registries {
 		if c.Registries[i].SKU == "" {
@@ -225,8 +225,10 @@ func (c *Config) checkPlaces() error {
 	if err := c.checkURL("meta", c.Meta, "sqlite", "postgres", "postgresql"); err != nil {
 		return err
 	}
-	if err := c.checkURL("blobs", c.Blobs, "disk", "mem"); err != nil {
-		return err
+	if !strings.HasPrefix(c.Blobs, diskScheme) { // after which a path stands as it is, not an address to be parsed
+		if err := c.checkURL("blobs", c.Blobs, "mem", "disk"); err != nil {
+			return err
+		}
 	}
 	if c.SealKey.Reference == "" {
 		return nil
@@ -236,6 +238,8 @@ func (c *Config) checkPlaces() error {
 	}
 	return nil
 }
+
+const diskScheme = "disk:"
 
 // checkURL does not repeat the value: it may hold a password.
 func (c *Config) checkURL(path, value string, schemes ...string) error {

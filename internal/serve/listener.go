@@ -74,7 +74,7 @@ func listenSocket(path string) (net.Listener, error) {
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("another acre answers at %s; stop it, or give this one its own data directory", path)
-	} else if errors.Is(err, syscall.ECONNREFUSED) {
+	} else if i, statErr := os.Lstat(path); errors.Is(err, syscall.ECONNREFUSED) && statErr == nil && i.Mode().Type() == fs.ModeSocket {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("remove the socket that a server before left: %w", err)
 		}
@@ -134,6 +134,9 @@ func (l *Listeners) Run(ctx context.Context, doors Doors) error {
 		}
 		srv, bounded := l.server(door.handler, door.listener)
 		servers = append(servers, srv)
+		if door.secure {
+			srv.TLSConfig = l.tls.Clone() // net/http adds to it
+		}
 		wg.Go(func() {
 			err := error(nil)
 			if door.secure {
@@ -193,7 +196,6 @@ func (l *Listeners) server(h http.Handler, listener net.Listener) (*http.Server,
 	limits := l.config.Limits
 	srv := &http.Server{
 		Handler:           h,
-		TLSConfig:         l.tls,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    int(limits.Headers),

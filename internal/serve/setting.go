@@ -536,6 +536,9 @@ func shown(s setting) string {
 
 // masked hides the password of an address and all values of its query, which hold keys at object stores.
 func masked(address string) string {
+	if strings.HasPrefix(address, diskScheme) {
+		return address
+	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return "xxxxx"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -32,7 +33,12 @@ func OpenTelemetry(ctx context.Context, c TelemetryConfig, version string, log *
 	if c.OTLP == "" {
 		return nil, nil //nolint:nilnil // the nil Telemetry is one that does nothing
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.OTLP))
+	u, err := url.Parse(c.OTLP)
+	if err != nil {
+		return nil, fmt.Errorf("send traces: %w", err)
+	}
+	// The address is the collector's; where it takes traces is said by the OTLP specification, "OTLP/HTTP Request".
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(u.JoinPath("v1/traces").String()))
 	if err != nil {
 		return nil, fmt.Errorf("send traces to %s: %w", masked(c.OTLP), err)
 	}

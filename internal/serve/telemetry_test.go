@@ -60,7 +60,12 @@ func TestTelemetry(t *testing.T) {
 	if err := tel.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	req := <-received
+	var req *collector.ExportTraceServiceRequest
+	select {
+	case req = <-received:
+	default:
+		t.Fatal("closing sent nothing")
+	}
 	span := req.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans()[0]
 	if got := span.GetName(); got != "GET manifest.get" {
 		t.Errorf("name %q", got)
