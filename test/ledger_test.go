@@ -130,7 +130,7 @@ func (p *pusher) chunked(c *client, data []byte) error {
 	}
 	p.partial = upload{location: location, data: data}
 	for at := 0; at < len(data); {
-		part := data[at:min(len(data), at+1+len(data)/3)]
+		part := data[at:min(len(data), at+2+len(data)/3)] // of one byte a status says as much as of none
 		if location, err = c.patch(location, at, part); err != nil {
 			return err
 		}
