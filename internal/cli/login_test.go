@@ -141,7 +141,7 @@ func TestLoginToHelper(t *testing.T) {
 func TestLoginRefused(t *testing.T) {
 	t.Parallel()
 	b, s := locked(t, "")
-	b.fails(1, s.host()+" refuses the credentials", "login", "-u", "me", "-p", "wrong")
+	b.fails(1, s.host()+" gives no token", "login", "-u", "me", "-p", "wrong")
 	if _, err := os.Stat(b.config()); !os.IsNotExist(err) {
 		t.Error("a login that failed wrote docker's configuration")
 	}

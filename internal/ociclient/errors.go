@@ -138,7 +138,7 @@ func (c *Client) sendError(err error) error {
 func (c *Client) refused(f *fault.Error) error {
 	switch f.Kind {
 	case fault.Unauthenticated, fault.Denied, fault.Invalid, fault.NotFound:
-		f.Kind, f.Code, f.Message = fault.Unauthenticated, "", fmt.Sprintf("%s refuses the credentials: %s", c.base.Host, f.Message)
+		f.Kind, f.Code, f.Message = fault.Unauthenticated, "", fmt.Sprintf("%s gives no token: %s", c.base.Host, f.Message)
 	default:
 		f.Message = fmt.Sprintf("the token service of %s: %s", c.base.Host, f.Message)
 	}
