@@ -88,7 +88,7 @@ func (p *pusher) image(c *client) error {
 	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest}
 	m.SchemaVersion = 2
 	for range 1 + p.rng.IntN(3) {
-		size := 1 + p.rng.IntN(1<<p.rng.IntN(18))
+		size := 32 + p.rng.IntN(1<<p.rng.IntN(18)) // enough that no two are alike
 		data := make([]byte, size)
 		seed := [32]byte{}
 		for j := range seed {
@@ -180,8 +180,23 @@ func (p *pusher) remove(c *client) error {
 	return nil
 }
 
-// check compares the server with the ledger, several pages at a time, and returns every difference.
+// check compares the server with the ledger and returns every difference.
 func (l *ledger) check(c *client) error {
+	return l.all(func(p *pusher) error {
+		if l.collected {
+			p.blobs = nil
+		}
+		return p.check(c)
+	})
+}
+
+// finish goes on with the uploads that were under way: the bytes that were acknowledged are there.
+func (l *ledger) finish(c *client) error {
+	return l.all(func(p *pusher) error { return p.finish(c) })
+}
+
+// all does something with every page, several at a time.
+func (l *ledger) all(do func(*pusher) error) error {
 	errs := make([]error, len(l.pushers))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 8)
@@ -189,10 +204,7 @@ func (l *ledger) check(c *client) error {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if l.collected {
-				p.blobs = nil
-			}
-			if err := p.check(c); err != nil {
+			if err := do(p); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", p.repo, err)
 			}
 		})
@@ -269,17 +281,6 @@ func (p *pusher) checkTag(c *client, tag string, d digest.Digest) error {
 		return fmt.Errorf("tag %s names %s, acknowledged was %s", tag, got, d)
 	}
 	return nil
-}
-
-// finish goes on with the uploads that were under way: the bytes that were acknowledged are there.
-func (l *ledger) finish(c *client) error {
-	var errs []error
-	for _, p := range l.pushers {
-		if err := p.finish(c); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", p.repo, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (p *pusher) finish(c *client) error {
