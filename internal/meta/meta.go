@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,9 +41,11 @@ type DB struct {
 	pool    chan *session // nil ones are opened on demand
 	solo    chan *session // what the writers use: on SQLite one session of their own, else the pool
 	lock    *fileLock
+	flusher *flusher // nil where the database flushes by itself
 	stop    context.CancelFunc
 	ctx     context.Context
 	running sync.WaitGroup
+	closing sync.Once
 
 	mu      sync.Mutex
 	writers map[int64]*writer // by registry; only 0 on SQLite
@@ -87,6 +90,7 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", db.d.fail(err)), db.Close())
 	}
 	if d == &sqliteDialect {
+		db.flusher = startFlusher(strings.TrimSuffix(db.lock.path, ".lock") + "-wal")
 		db.running.Go(db.checkpoint)
 	}
 	return db, nil
@@ -106,6 +110,9 @@ func (db *DB) Close() error {
 	db.stop()
 	db.mu.Unlock()
 	db.running.Wait()
+	if db.flusher != nil {
+		db.flusher.close()
+	}
 	drain(db.pool)
 	if db.solo != db.pool {
 		drain(db.solo)
@@ -156,14 +163,20 @@ func (db *DB) Look(ctx context.Context, fn func(*Tx) error) error {
 // Change runs fn alone among the registry's Changes; only here may the registry's log be appended to.
 // What fn did is durable when Change returns nil.
 func (db *DB) Change(ctx context.Context, registry int64, fn func(*Tx) error) error {
-	return db.write(ctx, registry, fn)
+	return db.write(ctx, registry, fn, false)
 }
 
 // Update runs fn without an order to others: each of its statements guards itself.
 // What fn did is durable when Update returns nil.
-func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error { return db.update(ctx, fn, false) }
+
+// Note is Update for what may be lost: on SQLite it waits for no flush, so that it survives the process's end, and a power
+// loss only if something durable was committed after it. On PostgreSQL it is Update.
+func (db *DB) Note(ctx context.Context, fn func(*Tx) error) error { return db.update(ctx, fn, true) }
+
+func (db *DB) update(ctx context.Context, fn func(*Tx) error, note bool) error {
 	if !db.d.shared {
-		return db.write(ctx, 0, fn)
+		return db.write(ctx, 0, fn, note)
 	}
 	for attempt := 0; ; attempt++ {
 		var tx *Tx

@@ -15,11 +15,11 @@ import (
 	"github.com/acre-registry/acre/internal/fault"
 )
 
-// sqliteSource names the file with what every connection sets. The log is flushed at each commit (FULL); it is
-// folded into the file by checkpoint, not by whoever commits.
+// sqliteSource names the file with what every connection sets. The write-ahead log is flushed by the flusher, not by
+// who commits (NORMAL keeps it and the file in order for that), and folded into the file by checkpoint.
 func sqliteSource(path string) string {
 	q := url.Values{"_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
 		"wal_autocheckpoint(0)", "cache_size(-4000)", "temp_store(MEMORY)", "journal_size_limit(67108864)",
 	}}
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()

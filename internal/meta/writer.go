@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 )
 
 var errDiscard = driver.ErrBadConn
@@ -28,11 +29,18 @@ type write struct {
 	tx       *Tx
 	err      error
 	panicked any
+	note     bool        // answered once it is committed, durable or not
+	begun    atomic.Bool // taken from the queue
 	done     chan struct{}
 }
 
-// write hands fn to the writer and waits for its commit.
-func (db *DB) write(ctx context.Context, registry int64, fn func(*Tx) error) error {
+// write hands fn to the writer and waits until it is committed and, but for a note, durable.
+func (db *DB) write(ctx context.Context, registry int64, fn func(*Tx) error, note bool) error {
+	if db.flusher != nil {
+		if err := db.flusher.failure(); err != nil {
+			return err
+		}
+	}
 	key := registry
 	if !db.d.shared {
 		key = 0
@@ -41,7 +49,7 @@ func (db *DB) write(ctx context.Context, registry int64, fn func(*Tx) error) err
 	if w == nil {
 		return stopping()
 	}
-	one := &write{ctx: ctx, registry: registry, fn: fn, done: make(chan struct{})}
+	one := &write{ctx: ctx, registry: registry, fn: fn, note: note, done: make(chan struct{})}
 	select {
 	case w.queue <- one:
 	case <-ctx.Done():
@@ -52,11 +60,10 @@ func (db *DB) write(ctx context.Context, registry int64, fn func(*Tx) error) err
 	select { // once queued it is answered, so that the outcome is known, not guessed
 	case <-one.done:
 	case <-w.gone:
-		select {
-		case <-one.done:
-		default: // it was never begun
+		if !one.begun.Load() {
 			return stopping()
 		}
+		<-one.done
 	}
 	if one.panicked != nil {
 		panic(one.panicked)
@@ -96,11 +103,27 @@ func (w *writer) loop() {
 				break more
 			}
 		}
-		w.commit(batch)
 		for _, one := range batch {
-			close(one.done)
+			one.begun.Store(true)
 		}
+		w.commit(batch)
+		w.answer(batch)
 		clear(batch)
+	}
+}
+
+// answer tells the writes' callers, those that were promised durability after a flush.
+func (w *writer) answer(batch []*write) {
+	var wait []*write
+	for _, one := range batch {
+		if w.db.flusher == nil || one.note || one.failed() {
+			close(one.done)
+		} else {
+			wait = append(wait, one)
+		}
+	}
+	if len(wait) > 0 {
+		w.db.flusher.add(wait)
 	}
 }
 
