@@ -44,8 +44,9 @@ func TestKill(t *testing.T) {
 		var all ledger
 		for round := range rounds {
 			var now ledger
+			moment := time.Duration(rng.IntN(400)) * time.Millisecond
 			underLoad(t, s, &now, rng, func() {
-				time.Sleep(time.Duration(rng.IntN(400)) * time.Millisecond) // the moment is what is tested
+				time.Sleep(moment) // it is what is tested
 				s.proc.kill()
 			})
 			recovered(t, s, &now)
