@@ -200,7 +200,7 @@ func (k *check) manifest(tx *meta.Tx, registry int64, repo string, d oci.Digest)
 		}
 	}
 	for _, child := range parsed.Manifests {
-		if id, err := tx.ManifestID(m.Repository, child.Digest); err != nil {
+		if id, _, err := tx.ManifestID(m.Repository, child.Digest); err != nil {
 			return err
 		} else if id == 0 {
 			k.out.Dangling++

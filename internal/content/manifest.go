@@ -113,7 +113,7 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string
 	if err != nil {
 		return err
 	}
-	id, err := tx.ManifestID(repository, d)
+	id, _, err := tx.ManifestID(repository, d)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (r Registry) claim(tx *meta.Tx, repository int64, m oci.Manifest) ([]oci.Di
 		}
 		seen[child.Digest] = true
 		names = append(names, child.Digest)
-		id, err := tx.ManifestID(repository, child.Digest)
+		id, _, err := tx.ManifestID(repository, child.Digest)
 		if err != nil {
 			return nil, err
 		}
@@ -234,7 +234,7 @@ func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, d oc
 	if err != nil {
 		return false, unknown
 	}
-	id, err := tx.ManifestID(row.ID, d)
+	id, subject, err := tx.ManifestID(row.ID, d)
 	if err != nil {
 		return false, err
 	}
@@ -242,7 +242,7 @@ func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, d oc
 		return false, unknown
 	}
 	// A stack, not recursion: referrers of referrers may be deep. Who refers to itself is met once.
-	stack := []meta.Manifest{{ID: id, Repository: row.ID, Digest: d}}
+	stack := []meta.Manifest{{ID: id, Repository: row.ID, Digest: d, Subject: subject}}
 	seen := map[int64]bool{id: true}
 	var step deleted
 	for len(stack) > 0 {

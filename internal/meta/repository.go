@@ -113,11 +113,11 @@ func (tx *Tx) ManifestByDigest(registry int64, repo string, d oci.Digest) (m Man
 		WHERE r.registry = ? AND r.name = ? AND m.digest = ?`, registry, repo, digest(d))
 }
 
-// ManifestID is a manifest's number in a repository; 0 where it is missing.
-func (tx *Tx) ManifestID(repository int64, d oci.Digest) (int64, error) {
-	var id int64
-	_, err := tx.one("SELECT id FROM manifest WHERE repository = ? AND digest = ?", []any{repository, digest(d)}, &id)
-	return id, err
+// ManifestID is a manifest's number in a repository, with its subject; 0 where it is missing.
+func (tx *Tx) ManifestID(repository int64, d oci.Digest) (id int64, subject oci.Digest, err error) {
+	_, err = tx.one("SELECT id, subject FROM manifest WHERE repository = ? AND digest = ?", []any{repository, digest(d)},
+		&id, (*digest)(&subject))
+	return id, subject, err
 }
 
 // PutManifest stores a manifest that is not there yet, with what it names, and gives its number.

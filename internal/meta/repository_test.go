@@ -294,10 +294,10 @@ func TestManifests(t *testing.T) {
 			if _, found, err := tx.ManifestByDigest(registry, "other", sha512); found || err != nil {
 				t.Errorf("in a repository that is not there: %t, %v", found, err)
 			}
-			if got, err := tx.ManifestID(repository, sha512); got != id || err != nil {
+			if got, _, err := tx.ManifestID(repository, sha512); got != id || err != nil {
 				t.Errorf("its number is %d, not %d: %v", got, id, err)
 			}
-			got, err := tx.ManifestID(repository, digestOf("other"))
+			got, _, err := tx.ManifestID(repository, digestOf("other"))
 			if got != 0 {
 				t.Errorf("one that is not there has number %d", got)
 			}

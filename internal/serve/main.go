@@ -74,10 +74,11 @@ func CheckConfig(args, environ []string, stdout, stderr io.Writer) int {
 
 // Offline opens the data directory on which no server runs and serves its operator socket until stop.
 func Offline(ctx context.Context, environ []string, data, version string, stderr io.Writer) (stop func(), err error) {
-	c, err := LoadConfig([]string{"--data", data, "--http", "", "--https", "", "--ops", "", "--log-level", "warn"}, environ)
+	c, err := LoadConfig([]string{"--data", data, "--log-level", "warn"}, environ)
 	if err != nil {
 		return nil, err
 	}
+	c.HTTP, c.HTTPS, c.Ops = "", "", ""
 	s, err := Open(ctx, c, version, stderr)
 	if err != nil {
 		return nil, err
