@@ -153,7 +153,9 @@ func (s *Service) subject(reg *Registry, c claims) (Identity, error) {
 }
 
 // Known tells whether the context has an identity that the registry knows. Errors: fault.Unauthenticated.
-func (s *Service) Known(ctx context.Context, reg *Registry) error { return Policy{}.Known(ctx, reg.Key) }
+func (s *Service) Known(ctx context.Context, reg *Registry) error {
+	return Policy{}.Known(ctx, reg.Key)
+}
 
 // Anonymous is nobody in particular, where the registry lets anybody pull. Errors: fault.Unauthenticated.
 func (s *Service) Anonymous(reg *Registry) (Identity, error) {

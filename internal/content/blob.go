@@ -64,7 +64,16 @@ func (r Registry) touch(ctx context.Context, repo string, d oci.Digest) error {
 	})
 }
 
+// checkDigest is for what comes from outside; what was checked before costs little more.
+func checkDigest(d oci.Digest) error {
+	_, err := oci.ParseDigest(string(d))
+	return err
+}
+
 func (r Registry) member(ctx context.Context, repo string, d oci.Digest) (*member, error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
 	k := r.key(aBlob, repo, string(d))
 	found, ticket := r.s.cache.get(k)
 	if found != nil {
@@ -149,6 +158,9 @@ func (r Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, body 
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
 		return oci.Descriptor{}, err
 	}
+	if err := checkDigest(d); err != nil {
+		return oci.Descriptor{}, err
+	}
 	r.s.stats.uploads.Inc()
 	defer r.s.stats.uploads.Dec()
 	w, err := r.s.blobs.Create(ctx)
@@ -163,12 +175,15 @@ func (r Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, body 
 		return oci.Descriptor{}, err
 	}
 	crash.Point("blob.sealed")
-	return u.publish(ctx, d, w.Size(), false)
+	return u.publish(ctx, d, w.Size())
 }
 
 // MountBlob makes a blob of one repository readable in another.
 func (r Registry) MountBlob(ctx context.Context, repo, from string, d oci.Digest) (oci.Descriptor, error) {
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
+		return oci.Descriptor{}, err
+	}
+	if err := checkDigest(d); err != nil {
 		return oci.Descriptor{}, err
 	}
 	source, err := r.source(ctx, from, d)
@@ -194,7 +209,11 @@ func (r Registry) MountBlob(ctx context.Context, repo, from string, d oci.Digest
 // source finds a repository with the blob that the caller may read: from, or any of the first ones.
 func (r Registry) source(ctx context.Context, from string, d oci.Digest) (*member, error) {
 	candidates := []string{from}
-	if from == "" {
+	if from != "" {
+		if err := oci.CheckName(from); err != nil {
+			return nil, err
+		}
+	} else {
 		err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
 			candidates, err = tx.RepositoriesWith(r.id, d, 100)
 			return err
@@ -220,10 +239,13 @@ func (r Registry) DeleteBlob(ctx context.Context, repo string, d oci.Digest) err
 	if err := r.may(ctx, repo, acr.Delete); err != nil {
 		return err
 	}
+	if err := checkDigest(d); err != nil {
+		return err
+	}
 	return r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
 		row, err := tx.Repository(r.id, repo)
 		if err != nil {
-			return blobUnknown(d)
+			return orUnknown(err, blobUnknown(d))
 		}
 		found, err := tx.DeleteMember(r.id, row.ID, d)
 		if err != nil {

@@ -9,6 +9,7 @@ package content
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -53,7 +54,7 @@ type Service struct {
 	stats  metrics
 
 	mu    sync.Mutex
-	holds map[string]*hold // uploads that a request of this process is writing
+	holds map[string]*hold // uploads that somebody in this process works on
 }
 
 // New makes the service.
@@ -220,4 +221,12 @@ func manifestUnknown(repo string, ref oci.Ref) error {
 	}
 	return fault.New(fault.ManifestUnknown, "manifest %s is not found", ref.Digest).
 		With(map[string]string{"Name": repo, "Revision": string(ref.Digest)})
+}
+
+// orUnknown is unknown where the repository is, else err.
+func orUnknown(err, unknown error) error {
+	if errors.Is(err, fault.NameUnknown) {
+		return unknown
+	}
+	return err
 }

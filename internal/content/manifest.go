@@ -30,11 +30,24 @@ func (r Registry) Manifest(ctx context.Context, repo string, ref oci.Ref) (oci.D
 	if err := r.may(ctx, repo, acr.Pull); err != nil {
 		return oci.Descriptor{}, nil, err
 	}
+	if err := checkRef(ref); err != nil {
+		return oci.Descriptor{}, nil, err
+	}
 	m, err := r.manifest(ctx, repo, ref)
 	if err != nil {
 		return oci.Descriptor{}, nil, err
 	}
 	return m.desc, m.body, nil
+}
+
+// checkRef is for what comes from outside: a tag, a digest, or for PutManifest both.
+func checkRef(ref oci.Ref) error {
+	if ref.Digest != "" {
+		if err := checkDigest(ref.Digest); err != nil || ref.Tag == "" {
+			return err
+		}
+	}
+	return oci.CheckTag(ref.Tag)
 }
 
 // manifest looks into the cache, then into the store. Where nodes share the store a tag is looked up each time and
@@ -85,6 +98,9 @@ func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*mani
 // PutManifest stores a manifest under its digest and, where ref is a tag, under that.
 func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, mediaType string, body []byte) (oci.Descriptor, error) {
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
+		return oci.Descriptor{}, err
+	}
+	if err := checkRef(ref); err != nil {
 		return oci.Descriptor{}, err
 	}
 	parsed, err := oci.ParseManifest(mediaType, body)
@@ -216,6 +232,9 @@ func (r Registry) DeleteManifest(ctx context.Context, repo string, d oci.Digest)
 	if err := r.may(ctx, repo, acr.Delete); err != nil {
 		return err
 	}
+	if err := checkDigest(d); err != nil {
+		return err
+	}
 	for done := false; !done; {
 		err := r.s.db.Change(ctx, r.id, func(tx *meta.Tx) (err error) {
 			done, err = r.deleteTree(ctx, tx, repo, d)
@@ -232,7 +251,7 @@ func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, d oc
 	unknown := manifestUnknown(repo, oci.Ref{Digest: d})
 	row, err := tx.Repository(r.id, repo)
 	if err != nil {
-		return false, unknown
+		return false, orUnknown(err, unknown)
 	}
 	id, subject, err := tx.ManifestID(row.ID, d)
 	if err != nil {
@@ -306,12 +325,12 @@ func (r Registry) DeleteTag(ctx context.Context, repo, tag string) error {
 		return err
 	}
 	if err := oci.CheckTag(tag); err != nil {
-		return manifestUnknown(repo, oci.Ref{Tag: tag})
+		return err
 	}
 	return r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
 		row, err := tx.Repository(r.id, repo)
 		if err != nil {
-			return manifestUnknown(repo, oci.Ref{Tag: tag})
+			return orUnknown(err, manifestUnknown(repo, oci.Ref{Tag: tag}))
 		}
 		was, err := tx.DeleteTag(row.ID, tag)
 		if err != nil {

@@ -36,6 +36,9 @@ func (r Registry) Referrers(ctx context.Context, repo string, d oci.Digest, arti
 	if err := r.may(ctx, repo, acr.Pull); err != nil {
 		return nil, err
 	}
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
 	k := r.key(aReferrers, repo, string(d))
 	pk := pageKey{artifactType, p.Limit}
 	found, ticket := r.s.cache.get(k)

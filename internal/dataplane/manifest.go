@@ -80,11 +80,20 @@ func (f *Face) putManifest(q *request, w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	desc, err := q.in.PutManifest(r.Context(), q.repo, ref, r.Header.Get("Content-Type"), body)
+	refs, err := withTags(ref, r.URL.Query()["tag"])
 	if err != nil {
 		return err
 	}
 	h := w.Header()
+	var desc oci.Descriptor
+	for _, ref := range refs {
+		if desc, err = q.in.PutManifest(r.Context(), q.repo, ref, r.Header.Get("Content-Type"), body); err != nil {
+			return err
+		}
+		if ref.Digest != "" && ref.Tag != "" {
+			h.Add("OCI-Tag", ref.Tag)
+		}
+	}
 	if bytes.Contains(body, []byte(`"subject"`)) {
 		// It parsed a moment ago.
 		if m, err := oci.ParseManifest(desc.MediaType, body); err == nil && m.Subject != nil {
@@ -95,6 +104,27 @@ func (f *Face) putManifest(q *request, w http.ResponseWriter, r *http.Request) e
 	created(h, "/v2/"+q.repo+"/manifests/"+string(desc.Digest))
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// maxTags is how many tags one push may set besides.
+const maxTags = 100
+
+// withTags is a push by digest that sets tags too (?tag=a&tag=b, distribution-spec after 1.1.1).
+func withTags(ref oci.Ref, tags []string) ([]oci.Ref, error) {
+	if ref.Digest == "" || len(tags) == 0 {
+		return []oci.Ref{ref}, nil
+	}
+	if len(tags) > maxTags {
+		return nil, fault.New(fault.TagInvalid, "%d tags are set at once; at most %d may be", len(tags), maxTags)
+	}
+	refs := make([]oci.Ref, len(tags))
+	for i, tag := range tags {
+		if err := oci.CheckTag(tag); err != nil {
+			return nil, err
+		}
+		refs[i] = oci.Ref{Tag: tag, Digest: ref.Digest}
+	}
+	return refs, nil
 }
 
 // created sets what goes with an empty answer that leads elsewhere.
@@ -130,7 +160,7 @@ func (f *Face) deleteManifest(q *request, w http.ResponseWriter, r *http.Request
 // deleteTag is az's untag: DELETE /acr/v1/<name>/_tags/<tag>.
 func (f *Face) deleteTag(q *request, w http.ResponseWriter, r *http.Request) error {
 	err := q.in.DeleteTag(r.Context(), q.repo, q.ref)
-	if errors.Is(err, fault.ManifestUnknown) {
+	if errors.Is(err, fault.ManifestUnknown) || errors.Is(err, fault.TagInvalid) {
 		err = fault.New(fault.TagUnknown, "the specified tag does not exist")
 	}
 	if err != nil {

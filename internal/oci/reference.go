@@ -65,7 +65,7 @@ func SumDigest(alg digest.Algorithm, h hash.Hash) Digest {
 	return Digest(string(alg) + ":" + hex.EncodeToString(h.Sum(sum[:0])))
 }
 
-// Ref is a tag or a digest; exactly one is set.
+// Ref is a tag or a digest. Exactly one is set, but that PutManifest takes both: a manifest by its digest, with a tag.
 type Ref struct {
 	Tag    string
 	Digest Digest

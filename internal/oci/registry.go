@@ -48,7 +48,7 @@ type Writer interface {
 	// MountBlob makes a blob of the repository from readable in repo. With from == "" any repository that the
 	// caller can read will do. Errors: BLOB_UNKNOWN where there is none, or none that the caller may see.
 	MountBlob(ctx context.Context, repo, from string, d Digest) (Descriptor, error)
-	// PutManifest stores exactly body, under its digest and, where ref is a tag, under that.
+	// PutManifest stores exactly body, under its digest and, where ref has a tag, under that.
 	// Errors: MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, Disallowed.
 	PutManifest(ctx context.Context, repo string, ref Ref, mediaType string, body []byte) (Descriptor, error)
 }

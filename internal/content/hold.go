@@ -1,0 +1,179 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+)
+
+// Interrupter is a reader whose Read can be made to return.
+type Interrupter interface{ Interrupt() }
+
+// hold is one user's claim on an upload in this process, and where nodes share the store, on its row too.
+type hold struct {
+	s        *Service
+	owner    *upload
+	released chan struct{}
+	leased   bool
+	stop     context.CancelFunc // ends the renewal of the lease
+	renewing sync.WaitGroup
+
+	mu     sync.Mutex
+	body   Interrupter
+	broken bool // somebody else wants the upload
+}
+
+// How long a newcomer waits for a holder, and how long a node's hold on a row lasts without renewal.
+const (
+	holdWait  = 10 * time.Second
+	holdLease = time.Minute
+)
+
+func errHeld(id string) error {
+	return fault.New(fault.Conflict, "upload %s is taken up by another request", id)
+}
+
+// take makes u the upload's only user in this process. Who has it and is reading is cut off, who is between two
+// calls is paused: its client is taken to have come back.
+func (s *Service) take(ctx context.Context, u *upload) error {
+	deadline := time.NewTimer(holdWait)
+	defer deadline.Stop()
+	h := &hold{s: s, owner: u, released: make(chan struct{})}
+	for {
+		s.mu.Lock()
+		other := s.holds[u.id]
+		if other == nil {
+			s.holds[u.id] = h
+			s.mu.Unlock()
+			break
+		}
+		s.mu.Unlock()
+		other.cut()
+		if err := other.owner.yield(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-other.released:
+		case <-deadline.C:
+			return errHeld(u.id)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	u.hold = h
+	s.stats.uploads.Inc()
+	return nil
+}
+
+// lease holds the row against other nodes, where there can be any, and renews that until release.
+func (h *hold) lease(ctx context.Context) error {
+	if h.leased || !h.s.db.Shared() {
+		return nil
+	}
+	deadline := time.Now().Add(holdWait)
+	for !h.leased {
+		err := h.s.db.Update(ctx, func(tx *meta.Tx) (err error) {
+			h.leased, err = tx.HoldUpload(h.owner.id, h.s.db.Now().Add(holdLease))
+			return err
+		})
+		switch {
+		case err != nil:
+			return err
+		case h.leased:
+		case time.Now().After(deadline):
+			return errHeld(h.owner.id)
+		default:
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	renew, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = stop
+	h.renewing.Go(func() { h.renew(renew) })
+	return nil
+}
+
+func (h *hold) renew(ctx context.Context) {
+	tick := time.NewTicker(holdLease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := h.s.db.Update(ctx, func(tx *meta.Tx) error { return tx.ExtendUpload(h.owner.id, h.s.db.Now().Add(holdLease)) })
+		if err != nil && ctx.Err() == nil {
+			h.s.opt.Log.Warn("an upload's hold could not be renewed", "upload", h.owner.id, "error", err)
+		}
+	}
+}
+
+// reading notes the body that a cut must interrupt; it tells whether the cut came before.
+func (h *hold) reading(body io.Reader) (broken bool) {
+	if l, ok := body.(*io.LimitedReader); ok {
+		body = l.R
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.body, _ = body.(Interrupter)
+	return h.broken
+}
+
+// cut makes the holder's read return.
+func (h *hold) cut() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.broken = true
+	if h.body != nil {
+		h.body.Interrupt()
+	}
+}
+
+// release lets the next one in. rowFree tells that a transaction has let go of the row already, or ended it.
+func (h *hold) release(ctx context.Context, rowFree bool) error {
+	if h == nil {
+		return nil
+	}
+	var err error
+	if h.leased {
+		h.stop()
+		h.renewing.Wait()
+		if !rowFree {
+			err = h.s.db.Update(context.WithoutCancel(ctx), func(tx *meta.Tx) error {
+				_, err := tx.HoldUpload(h.owner.id, time.Time{})
+				return err
+			})
+		}
+	}
+	h.s.mu.Lock()
+	delete(h.s.holds, h.owner.id)
+	h.s.mu.Unlock()
+	h.s.stats.uploads.Dec()
+	close(h.released)
+	return err
+}
+
+// yield pauses an upload whose user is between two calls, for somebody else.
+func (u *upload) yield(ctx context.Context) error {
+	if !u.mu.TryLock() {
+		return nil // it is in a call, which the cut ends
+	}
+	defer u.mu.Unlock()
+	if u.ended {
+		return nil
+	}
+	err := u.pause(ctx)
+	if errors.Is(err, fault.UploadUnknown) {
+		return nil // the newcomer will find that out
+	}
+	return err
+}
