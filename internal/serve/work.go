@@ -1,8 +1,30 @@
 package serve
 
-import "context"
+import (
+	"context"
+	"errors"
 
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/content"
+	"github.com/acre-registry/acre/internal/job"
+)
+
+// work does what nobody asks for: collection and the rotation of keys, each on one node at a time.
 func (s *Server) work(ctx context.Context) error {
-	<-ctx.Done()
+	q := job.New(job.Options{DB: s.db, Log: s.log.Logger})
+	if every := s.config.Collect.Interval; every > 0 {
+		q.Every("collect", "@every "+every.String(), func(ctx context.Context) error {
+			_, err := s.content.Collect(auth.As(ctx, auth.System("collector")), content.CollectOptions{})
+			return err
+		})
+	}
+	if age := s.config.Tokens.KeyRotation; age > 0 {
+		q.Every("rotate-keys", "@every 1h", func(ctx context.Context) error {
+			return s.auth.RotateKeysOlder(auth.As(ctx, auth.System("rotation")), age)
+		})
+	}
+	if err := q.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
 	return nil
 }
