@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +29,7 @@ type client struct {
 	user     string // empty: anonymous, no Authorization header
 	password string
 	http     *http.Client
+	deaf     *atomic.Bool // once set, answers do not arrive any more; nil: never
 }
 
 // client returns a client of the target.
@@ -132,6 +135,9 @@ func (c *client) do(method, path string, header http.Header, body io.Reader) (an
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
+	if c.deaf != nil && c.deaf.Load() {
+		return answer{}, errors.New("the answer did not arrive")
+	}
 	return answer{res.StatusCode, res.Header, b}, err
 }
 

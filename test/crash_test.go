@@ -31,13 +31,7 @@ func eachStore(t *testing.T, fault func(t *testing.T, env ...string)) {
 // TestKill kills the server at random moments under load. After each, what it left on disk is sound
 // and everything it had acknowledged is there to the byte.
 func TestKill(t *testing.T) {
-	rounds := 3
-	if s := os.Getenv("ACRE_TEST_ROUNDS"); s != "" {
-		var err error
-		if rounds, err = strconv.Atoi(s); err != nil {
-			t.Fatalf("ACRE_TEST_ROUNDS: %v", err)
-		}
-	}
+	rounds := rounds(t, 3)
 	eachStore(t, func(t *testing.T, env ...string) {
 		rng := random(t)
 		s := ownServer(t, env...)
@@ -59,6 +53,20 @@ func TestKill(t *testing.T) {
 		blobs, manifests, tags := all.size()
 		t.Logf("%d rounds: %d blobs, %d manifests, %d tags acknowledged and there", rounds, blobs, manifests, tags)
 	})
+}
+
+// rounds is how often a test repeats its fault.
+func rounds(t testing.TB, otherwise int) int {
+	t.Helper()
+	s := os.Getenv("ACRE_TEST_ROUNDS")
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("ACRE_TEST_ROUNDS: %q is not a number of rounds", s)
+	}
+	return n
 }
 
 // TestCrashPoints ends the server at each place that the code names as one where a crash matters.

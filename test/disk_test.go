@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // mount makes a file system for one test and unmounts it afterwards.
@@ -103,24 +106,40 @@ func full(t *testing.T, err error) int {
 	return 1
 }
 
-// TestReadOnlyDisk has the file system give up writing, as ext4 does after an I/O error. Reads go on;
-// pushes are refused; after a repair everything acknowledged is there.
-func TestReadOnlyDisk(t *testing.T) {
-	needAcre(t)
-	need(t, "mkfs.ext4")
+// ext4 makes a file system in a file, with a journal as machines have it, and mounts it.
+func ext4(t testing.TB) (dir string, repair func()) {
+	t.Helper()
 	needRoot(t)
-	t.Parallel()
+	need(t, "mkfs.ext4", "fsck.ext4")
 	image := filepath.Join(t.TempDir(), "ext4")
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(image, 128<<20); err != nil {
+	if err := os.Truncate(image, 256<<20); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", image).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v: %s", err, out)
 	}
-	dir := mount(t, "-o", "loop,errors=remount-ro", image)
+	dir = mount(t, "-o", "loop,errors=remount-ro", image)
+	return dir, func() {
+		t.Helper()
+		for _, args := range [][]string{{"umount", dir}, {"fsck.ext4", "-p", "-f", image}, {"mount", "-o", "loop,errors=remount-ro", image, dir}} {
+			out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+			var exit *exec.ExitError
+			if corrected := args[0] == "fsck.ext4" && errors.As(err, &exit) && exit.ExitCode() == 1; err != nil && !corrected {
+				t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+			}
+		}
+	}
+}
+
+// TestReadOnlyDisk has the file system give up writing, as ext4 does after an I/O error. Reads go on;
+// pushes are refused; after a repair everything acknowledged is there.
+func TestReadOnlyDisk(t *testing.T) {
+	needAcre(t)
+	t.Parallel()
+	dir, repair := ext4(t)
 	s := serverOn(t, dir)
 	c := s.http().client(t)
 	l := ledger{}
@@ -143,17 +162,65 @@ func TestReadOnlyDisk(t *testing.T) {
 		t.Errorf("push to a read-only disk: %v, want 503 or 507 with an error envelope", err)
 	}
 	s.proc.kill()
-
-	for _, args := range [][]string{{"umount", dir}, {"fsck.ext4", "-p", "-f", image}, {"mount", "-o", "loop", image, dir}} {
-		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-		var exit *exec.ExitError
-		if corrected := args[0] == "fsck.ext4" && errors.As(err, &exit) && exit.ExitCode() == 1; err != nil && !corrected {
-			t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
-		}
-	}
+	repair()
 	recovered(t, s, &l)
 	if err := p.image(s.http().client(t)); err != nil {
 		t.Errorf("push after the repair: %v", err)
+	}
+}
+
+// TestPowerLoss stops the disk under load as a power cut does: what the file system had not been told
+// to flush is gone. Every acknowledged push is there when the power is back.
+func TestPowerLoss(t *testing.T) {
+	needAcre(t)
+	t.Parallel()
+	rng := random(t)
+	dir, repair := ext4(t)
+	s := serverOn(t, dir)
+	var all ledger
+	for range rounds(t, 3) {
+		var now ledger
+		moment := 100*time.Millisecond + time.Duration(rng.IntN(300))*time.Millisecond
+		c := s.http().client(t)
+		c.deaf = new(atomic.Bool)
+		off := make(chan struct{})
+		go func() {
+			defer close(off)
+			time.Sleep(moment) // it is what is tested
+			c.deaf.Store(true) // a flush that the kernel is in the middle of may report success and be lost,
+			powerOff(t, dir)   // so what is answered from here on does not count
+			now.enough.Store(true)
+		}()
+		now.load(c, pushersInLoad, rng)
+		<-off
+		s.proc.kill()
+		repair()
+		for _, p := range now.pushers {
+			p.partial = upload{} // an upload under way is no push yet
+		}
+		recovered(t, s, &now)
+		all.pushers = append(all.pushers, now.pushers...)
+		if t.Failed() {
+			return
+		}
+	}
+	recovered(t, s, &all)
+	blobs, manifests, tags := all.size()
+	t.Logf("%d blobs, %d manifests, %d tags acknowledged and there", blobs, manifests, tags)
+}
+
+// powerOff has the file system drop everything that it holds in memory and refuse all further work.
+func powerOff(t testing.TB, dir string) {
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer f.Close()
+	const shutdown = 0x8004587d // EXT4_IOC_SHUTDOWN
+	withoutFlush := uint32(2)   // EXT4_GOING_FLAGS_NOLOGFLUSH
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), shutdown, uintptr(unsafe.Pointer(&withoutFlush))); errno != 0 {
+		t.Errorf("shut %s down: %v", dir, errno)
 	}
 }
 

@@ -8,7 +8,7 @@
 // Environment, all of it optional:
 //
 //	ACRE_TEST_POSTGRES    a superuser's URL; scripts/with-postgres.sh sets it
-//	ACRE_TEST_ROUNDS      how often TestKill kills the server; 3 if absent
+//	ACRE_TEST_ROUNDS      how often TestKill and TestPowerLoss repeat their fault; 3 if absent
 //	ACRE_TEST_SEED        repeats the random choices of a run that failed
 //	ACRE_TEST_BINARY      the binary, an absolute path; built for the run if absent
 //	ACRE_TEST_BUILDFLAGS  flags for building the server, for example -race
