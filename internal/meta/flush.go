@@ -84,8 +84,14 @@ func (f *flusher) flush() error {
 	if err := f.failure(); err != nil {
 		return err
 	}
-	err := syncFile(f.path)
-	if err == nil {
+	// The file is opened for it: SQLite's own descriptor is not to be had, and its locks are on other files. Where that
+	// fails, as for want of descriptors, nothing is lost that the next flush does not cover.
+	file, err := os.Open(f.path)
+	if err != nil {
+		return fault.New(fault.Unavailable, "the metadata cannot be made durable now: %w", err)
+	}
+	defer file.Close()
+	if err = unix.Fdatasync(int(file.Fd())); err == nil {
 		return nil
 	}
 	f.mu.Lock()
@@ -97,14 +103,4 @@ func (f *flusher) flush() error {
 	f.broken = fault.New(kind, "the metadata could not be made durable; mend the disk under %s and restart acre: %w",
 		strings.TrimSuffix(f.path, "-wal"), err)
 	return f.broken
-}
-
-// syncFile flushes a file's data and what is needed to find it. The file is opened for it: SQLite's own descriptor
-// is not to be had, and its locks are on other files.
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Fdatasync(int(f.Fd())), f.Close())
 }

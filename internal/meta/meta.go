@@ -104,20 +104,24 @@ func sessions(n int) chan *session {
 	return pool
 }
 
-// Close ends the store: transactions that have begun are finished, all others get fault.Unavailable.
-func (db *DB) Close() error {
-	db.mu.Lock() // no writer begins after this
-	db.stop()
-	db.mu.Unlock()
-	db.running.Wait()
-	if db.flusher != nil {
-		db.flusher.close()
-	}
-	drain(db.pool)
-	if db.solo != db.pool {
-		drain(db.solo)
-	}
-	return errors.Join(db.sql.Close(), db.lock.release())
+// Close ends the store: transactions that have begun are finished, all others get fault.Unavailable. Closing again
+// does nothing.
+func (db *DB) Close() (err error) {
+	db.closing.Do(func() {
+		db.mu.Lock() // no writer begins after this
+		db.stop()
+		db.mu.Unlock()
+		db.running.Wait()
+		if db.flusher != nil {
+			db.flusher.close()
+		}
+		drain(db.pool)
+		if db.solo != db.pool {
+			drain(db.solo)
+		}
+		err = errors.Join(db.sql.Close(), db.lock.release())
+	})
+	return err
 }
 
 // drain waits for the sessions that are lent, and closes all.
