@@ -167,7 +167,7 @@ func (r Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, body 
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	u := &upload{r: r, repo: repo, id: w.Key(), w: w}
+	u := &upload{r: r, repo: repo, w: w, row: meta.Upload{Object: w.Key()}}
 	if _, err := u.ReadFrom(body); err != nil {
 		return oci.Descriptor{}, errors.Join(err, w.Abort(ctx))
 	}

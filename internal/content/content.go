@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/blob"
@@ -41,6 +43,7 @@ const (
 	DefaultUploadExpiry = 7 * 24 * time.Hour
 	DefaultLogRetention = 90 * 24 * time.Hour
 	defaultCache        = 24 << 20
+	rememberedIDs       = 4096
 	sharedTTL           = 2 * time.Second
 )
 
@@ -52,6 +55,9 @@ type Service struct {
 	policy auth.Policy
 	cache  *cache
 	stats  metrics
+
+	uploadKey []byte                       // signs the IDs of uploads
+	published *lru.Cache[string, struct{}] // IDs of the last uploads that became blobs: they have no row to say so
 
 	mu    sync.Mutex
 	holds map[string]*hold // uploads that somebody in this process works on
@@ -71,8 +77,12 @@ func New(opt Options) *Service {
 	if opt.DB.Shared() {
 		ttl = sharedTTL
 	}
+	published, err := lru.New[string, struct{}](rememberedIDs)
+	if err != nil {
+		panic(err) // only a size below one is an error
+	}
 	return &Service{
-		opt: opt, db: opt.DB, blobs: opt.Blobs, stats: newMetrics(),
+		opt: opt, published: published, db: opt.DB, blobs: opt.Blobs, stats: newMetrics(), uploadKey: opt.DB.DerivedKey("upload IDs"),
 		cache: newCache(opt.CacheBytes, ttl, opt.DB.Now), holds: map[string]*hold{},
 	}
 }

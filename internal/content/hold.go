@@ -72,13 +72,13 @@ func (s *Service) take(ctx context.Context, u *upload) error {
 
 // lease holds the row against other nodes, where there can be any, and renews that until release.
 func (h *hold) lease(ctx context.Context) error {
-	if h.leased || !h.s.db.Shared() {
+	if h == nil || h.leased || !h.s.db.Shared() {
 		return nil
 	}
 	deadline := time.Now().Add(holdWait)
 	for !h.leased {
 		err := h.s.db.Update(ctx, func(tx *meta.Tx) (err error) {
-			h.leased, err = tx.HoldUpload(h.owner.id, h.s.db.Now().Add(holdLease))
+			h.leased, err = tx.HoldUpload(h.owner.row, h.s.db.Now().Add(holdLease))
 			return err
 		})
 		switch {
@@ -95,6 +95,7 @@ func (h *hold) lease(ctx context.Context) error {
 			}
 		}
 	}
+	h.owner.saved = true
 	renew, stop := context.WithCancel(context.WithoutCancel(ctx))
 	h.stop = stop
 	h.renewing.Go(func() { h.renew(renew) })
@@ -149,8 +150,7 @@ func (h *hold) release(ctx context.Context, rowFree bool) error {
 		h.renewing.Wait()
 		if !rowFree {
 			err = h.s.db.Update(context.WithoutCancel(ctx), func(tx *meta.Tx) error {
-				_, err := tx.HoldUpload(h.owner.id, time.Time{})
-				return err
+				return tx.ExtendUpload(h.owner.id, time.Time{})
 			})
 		}
 	}

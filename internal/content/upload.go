@@ -25,23 +25,22 @@ type upload struct {
 	mu    sync.Mutex // held during each call, so that yield finds the moments between
 	ended bool
 	row   meta.Upload
+	saved bool         // the row exists
 	w     *blob.Writer // opened with the first byte
-	hold  *hold        // nil for a blob that comes whole and has no row
+	hold  *hold        // nil for a blob that comes whole and has no ID
 }
 
-// StartUpload begins an upload.
+// StartUpload begins an upload. It writes nothing: the ID says all there is to know.
 func (r Registry) StartUpload(ctx context.Context, repo string) (oci.Upload, error) {
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
 		return nil, err
 	}
-	u := &upload{r: r, repo: repo, id: blob.NewKey()}
-	u.row = meta.Upload{ID: u.id, Registry: r.id, Repository: repo}
-	// Nothing is lost with the row before the first byte: whoever finds it gone begins anew.
-	if err := r.s.db.Note(ctx, func(tx *meta.Tx) error { return tx.PutUpload(u.row) }); err != nil {
-		return nil, err
-	}
-	crash.Point("upload.begun")
+	u := r.upload(repo, r.newUploadID(repo))
 	return u, r.s.take(ctx, u)
+}
+
+func (r Registry) upload(repo, id string) *upload {
+	return &upload{r: r, repo: repo, id: id, row: meta.Upload{ID: id, Registry: r.id, Repository: repo}}
 }
 
 // UploadSize is how much of an upload is durable.
@@ -49,16 +48,32 @@ func (r Registry) UploadSize(ctx context.Context, repo, id string) (int64, error
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
 		return 0, err
 	}
-	row, err := r.uploadRow(ctx, repo, id)
-	return row.Size, err
+	u := r.upload(repo, id)
+	err := u.read(ctx)
+	return u.row.Size, err
 }
 
-func (r Registry) uploadRow(ctx context.Context, repo, id string) (row meta.Upload, err error) {
-	err = r.s.db.Look(ctx, func(tx *meta.Tx) error {
-		row, err = tx.Upload(r.id, repo, id)
+// read takes the row as the one before left it. Errors: BLOB_UPLOAD_UNKNOWN.
+func (u *upload) read(ctx context.Context) error {
+	begun, ok := u.r.uploadBegun(u.repo, u.id)
+	if !ok || u.r.s.published.Contains(u.id) {
+		return meta.UploadUnknown(u.id)
+	}
+	var row meta.Upload
+	err := u.r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		row, u.saved, err = tx.Upload(u.id)
 		return err
 	})
-	return row, err
+	if err != nil {
+		return err
+	}
+	if u.saved {
+		u.row = row
+	}
+	if row.Size == meta.Cancelled || !u.saved && u.r.s.db.Now().Sub(begun) > u.r.s.opt.UploadExpiry {
+		return meta.UploadUnknown(u.id)
+	}
+	return nil
 }
 
 // ResumeUpload takes an upload up again.
@@ -66,18 +81,14 @@ func (r Registry) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
 		return nil, err
 	}
-	if _, err := r.uploadRow(ctx, repo, id); err != nil {
-		return nil, err // before anybody is cut off for it
+	if _, ok := r.uploadBegun(repo, id); !ok {
+		return nil, meta.UploadUnknown(id) // before anybody is cut off for it
 	}
-	u := &upload{r: r, repo: repo, id: id}
+	u := r.upload(repo, id)
 	if err := r.s.take(ctx, u); err != nil {
 		return nil, err
 	}
-	err := u.hold.lease(ctx)
-	if err == nil {
-		u.row, err = r.uploadRow(ctx, repo, id) // as the one before left it
-	}
-	if err != nil {
+	if err := errors.Join(u.hold.lease(ctx), u.read(ctx)); err != nil {
 		return nil, errors.Join(err, u.hold.release(ctx, false))
 	}
 	return u, nil
@@ -111,18 +122,24 @@ func (u *upload) open(ctx context.Context) error {
 	if err := u.hold.lease(ctx); err != nil {
 		return err
 	}
+	if u.row.Object == "" {
+		w, err := u.r.s.blobs.Create(ctx)
+		if err == nil {
+			u.w, u.row.Object = w, w.Key()
+		}
+		return err
+	}
 	var state blob.State
 	if u.row.State != nil {
 		if err := state.UnmarshalBinary(u.row.State); err != nil {
 			return err
 		}
 	}
-	w, err := u.r.s.blobs.Resume(ctx, u.id, state)
-	if err != nil {
-		return err
+	w, err := u.r.s.blobs.Resume(ctx, u.row.Object, state)
+	if err == nil {
+		u.w = w
 	}
-	u.w = w
-	return nil
+	return err
 }
 
 // ReadFrom takes body to its end, up to the largest blob allowed.
@@ -178,8 +195,12 @@ func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, erro
 	}
 	defer u.mu.Unlock()
 	ctx = context.WithoutCancel(ctx)
+	nothing := u.Size() == 0 && !u.saved
 	size, err := u.seal(ctx, d)
 	if errors.Is(err, fault.DigestInvalid) {
+		if nothing { // an ID whose upload has ended looks like one just begun
+			err = meta.UploadUnknown(u.id)
+		}
 		return oci.Descriptor{}, errors.Join(err, u.abort(ctx))
 	}
 	if err != nil {
@@ -205,7 +226,7 @@ func (u *upload) seal(ctx context.Context, d oci.Digest) (int64, error) {
 	err := u.open(ctx)
 	switch {
 	case errors.Is(err, fault.Conflict):
-		return u.r.s.blobs.Verify(ctx, u.id, d)
+		return u.r.s.blobs.Verify(ctx, u.row.Object, d)
 	case errors.Is(err, fault.NotFound):
 		return 0, meta.UploadUnknown(u.id)
 	case err != nil:
@@ -219,12 +240,12 @@ func (u *upload) seal(ctx context.Context, d oci.Digest) (int64, error) {
 func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Descriptor, error) {
 	r := u.r
 	err := r.s.db.Update(ctx, func(tx *meta.Tx) error {
-		if u.hold != nil {
+		if u.saved {
 			if ended, err := tx.EndUpload(u.id); err != nil || !ended {
 				return cmp.Or(err, meta.UploadUnknown(u.id))
 			}
 		}
-		if err := tx.PutBlob(r.id, d, size, u.id); err != nil {
+		if err := tx.PutBlob(r.id, d, size, u.row.Object); err != nil {
 			return err
 		}
 		tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, u.repo, string(d))) })
@@ -235,6 +256,9 @@ func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Des
 		return oci.Descriptor{}, err
 	}
 	crash.Point("blob.committed")
+	if u.id != "" {
+		r.s.published.Add(u.id, struct{}{})
+	}
 	r.s.stats.blobs.Inc()
 	return oci.Descriptor{MediaType: oci.TypeOctets, Digest: d, Size: size}, nil
 }
@@ -267,7 +291,7 @@ func (u *upload) pause(ctx context.Context) error {
 	return errors.Join(err, u.end(ctx, err == nil))
 }
 
-// Abort forgets the upload; its object is litter.
+// Abort cancels the upload; its object is litter.
 func (u *upload) Abort(ctx context.Context) error {
 	if err := u.enter(); err != nil {
 		return err
@@ -277,12 +301,13 @@ func (u *upload) Abort(ctx context.Context) error {
 }
 
 func (u *upload) abort(ctx context.Context) error {
+	size, object := u.Size(), u.row.Object
+	u.row.Object, u.row.Size, u.row.State = "", meta.Cancelled, nil
 	err := u.r.s.db.Update(ctx, func(tx *meta.Tx) error {
-		ended, err := tx.EndUpload(u.id)
-		if err != nil || !ended {
+		if err := tx.SaveUpload(u.row); err != nil || object == "" {
 			return err
 		}
-		return tx.Litter(u.id, u.Size())
+		return tx.Litter(object, size)
 	})
 	return errors.Join(err, u.end(ctx, err == nil))
 }

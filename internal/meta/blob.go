@@ -186,7 +186,7 @@ func (tx *Tx) Pending() (litterBytes, objects, idleBytes int64, err error) {
 // Knows tells whether a row names the object: a blob, an upload or litter.
 func (tx *Tx) Knows(object string) (bool, error) {
 	var n int
-	_, err := tx.one(`SELECT (SELECT COUNT(*) FROM blob WHERE object = ?) + (SELECT COUNT(*) FROM upload WHERE id = ?)
+	_, err := tx.one(`SELECT (SELECT COUNT(*) FROM blob WHERE object = ?) + (SELECT COUNT(*) FROM upload WHERE object = ?)
 		+ (SELECT COUNT(*) FROM litter WHERE object = ?)`, []any{object, object, object}, &n)
 	return n > 0, err
 }

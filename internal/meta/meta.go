@@ -90,7 +90,7 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", db.d.fail(err)), db.Close())
 	}
 	if d == &sqliteDialect {
-		db.flusher = startFlusher(strings.TrimSuffix(db.lock.path, ".lock") + "-wal")
+		db.flusher = &flusher{path: strings.TrimSuffix(db.lock.path, ".lock") + "-wal"}
 		db.running.Go(db.checkpoint)
 	}
 	return db, nil
@@ -112,9 +112,6 @@ func (db *DB) Close() (err error) {
 		db.stop()
 		db.mu.Unlock()
 		db.running.Wait()
-		if db.flusher != nil {
-			db.flusher.close()
-		}
 		drain(db.pool)
 		if db.solo != db.pool {
 			drain(db.solo)

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"time"
 
 	"github.com/acre-registry/acre/internal/fault"
@@ -8,76 +10,79 @@ import (
 
 // Upload is a blob on its way in.
 type Upload struct {
-	ID         string // the bucket's key too
+	ID         string
 	Registry   int64
 	Repository string
-	Size       int64  // bytes that are durable
+	Object     string // the bucket's key; "" before the first byte
+	Size       int64  // bytes that are durable; Cancelled where it was
 	State      []byte // what blob.Store needs to go on; nil before the first byte
 }
+
+// Cancelled is the size of an upload that was cancelled. Its row stays until the upload would have expired, so that
+// its ID is not taken for that of one just begun.
+const Cancelled = -1
 
 // UploadUnknown is the error for an upload that is not there.
 func UploadUnknown(id string) error {
 	return fault.New(fault.UploadUnknown, "blob upload %.60s unknown to registry: begin a new one", id)
 }
 
-// PutUpload begins an upload.
-func (tx *Tx) PutUpload(u Upload) error {
-	_, err := tx.exec("INSERT INTO upload (id, registry, repository, size, touched) VALUES (?, ?, ?, 0, ?)",
-		u.ID, u.Registry, u.Repository, tx.now())
-	return err
+// DerivedKey is a key of the installation's for one purpose, made of the seal key.
+func (db *DB) DerivedKey(purpose string) []byte {
+	mac := hmac.New(sha256.New, db.opt.SealKey)
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
 }
 
-// Upload finds an upload. Errors: BLOB_UPLOAD_UNKNOWN.
-func (tx *Tx) Upload(registry int64, repo, id string) (Upload, error) {
-	u := Upload{ID: id, Registry: registry, Repository: repo}
-	found, err := tx.one("SELECT size, state FROM upload WHERE id = ? AND registry = ? AND repository = ?",
-		[]any{id, registry, repo}, &u.Size, &u.State)
-	if err == nil && !found {
-		err = UploadUnknown(id)
-	}
-	return u, err
+// Upload finds an upload's row; found is false for one that has none, such as one just begun.
+func (tx *Tx) Upload(id string) (u Upload, found bool, err error) {
+	u.ID = id
+	found, err = tx.one("SELECT registry, repository, object, size, state FROM upload WHERE id = ?", []any{id},
+		&u.Registry, &u.Repository, &u.Object, &u.Size, &u.State)
+	return u, found, err
 }
 
 // HoldUpload takes an upload until a time for one node, where nodes share the database; taken is false while
-// another has it. The zero time lets go.
-func (tx *Tx) HoldUpload(id string, until time.Time) (taken bool, err error) {
-	if until.IsZero() {
-		_, err = tx.exec("UPDATE upload SET held = 0 WHERE id = ?", id)
-		return err == nil, err
-	}
-	n, err := tx.exec("UPDATE upload SET held = ? WHERE id = ? AND held < ?", until.UnixMicro(), id, tx.now())
+// another has it. The row is made where there is none.
+func (tx *Tx) HoldUpload(u Upload, until time.Time) (taken bool, err error) {
+	now := tx.now()
+	n, err := tx.exec(`INSERT INTO upload (id, registry, repository, object, size, touched, held) VALUES (?, ?, ?, '', 0, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET held = excluded.held WHERE upload.held < ?`,
+		u.ID, u.Registry, u.Repository, now, until.UnixMicro(), now)
 	return n > 0, err
 }
 
-// ExtendUpload keeps a held upload held.
+// ExtendUpload keeps a held upload held; the zero time lets go of it.
 func (tx *Tx) ExtendUpload(id string, until time.Time) error {
-	_, err := tx.exec("UPDATE upload SET held = ?, touched = ? WHERE id = ?", until.UnixMicro(), tx.now(), id)
-	return err
-}
-
-// SaveUpload writes down how far an upload got, and lets go of it. Errors: BLOB_UPLOAD_UNKNOWN where it was ended
-// meanwhile.
-func (tx *Tx) SaveUpload(u Upload) error {
-	n, err := tx.exec("UPDATE upload SET size = ?, state = ?, touched = ?, held = 0 WHERE id = ?", u.Size, u.State, tx.now(), u.ID)
-	if err == nil && n == 0 {
-		err = UploadUnknown(u.ID)
+	var held int64
+	if !until.IsZero() {
+		held = until.UnixMicro()
 	}
+	_, err := tx.exec("UPDATE upload SET held = ?, touched = ? WHERE id = ?", held, tx.now(), id)
 	return err
 }
 
-// EndUpload forgets an upload; ended is false where it was gone already.
+// SaveUpload writes down how far an upload got, or that it was cancelled, and lets go of it.
+func (tx *Tx) SaveUpload(u Upload) error {
+	_, err := tx.exec(`INSERT INTO upload (id, registry, repository, object, size, state, touched) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET object = excluded.object, size = excluded.size, state = excluded.state,
+		touched = excluded.touched, held = 0`, u.ID, u.Registry, u.Repository, u.Object, u.Size, u.State, tx.now())
+	return err
+}
+
+// EndUpload forgets an upload whose blob is published; ended is false where its row was gone already.
 func (tx *Tx) EndUpload(id string) (ended bool, err error) {
-	n, err := tx.exec("DELETE FROM upload WHERE id = ?", id)
+	n, err := tx.exec("DELETE FROM upload WHERE id = ? AND size >= 0", id)
 	return n > 0, err
 }
 
 // StaleUploads lists uploads that nobody touched since before.
 func (tx *Tx) StaleUploads(before time.Time, limit int) ([]Upload, error) {
 	var out []Upload
-	err := tx.each("SELECT id, registry, repository, size FROM upload WHERE touched < ? ORDER BY touched LIMIT ?",
+	err := tx.each("SELECT id, registry, repository, object, size FROM upload WHERE touched < ? ORDER BY touched LIMIT ?",
 		[]any{before.UnixMicro(), limit}, func(scan func(...any) error) error {
 			var u Upload
-			err := scan(&u.ID, &u.Registry, &u.Repository, &u.Size)
+			err := scan(&u.ID, &u.Registry, &u.Repository, &u.Object, &u.Size)
 			out = append(out, u)
 			return err
 		})
@@ -90,5 +95,8 @@ func (tx *Tx) SweepUpload(u Upload, before time.Time) (gone bool, err error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, tx.Litter(u.ID, u.Size)
+	if u.Object == "" {
+		return true, nil
+	}
+	return true, tx.Litter(u.Object, max(u.Size, 0))
 }

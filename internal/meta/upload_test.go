@@ -2,12 +2,9 @@ package meta_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"testing"
 	"time"
 
-	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/meta/metatest"
 )
@@ -20,28 +17,20 @@ func TestUploads(t *testing.T) {
 			c := newClock()
 			db := metatest.Open(t, store(t), meta.Options{Now: c.Now})
 			registry := newRegistry(t, db, "demo")
-			update(t, db, func(tx *meta.Tx) error {
-				return tx.PutUpload(meta.Upload{ID: "u", Registry: registry, Repository: "app"})
-			})
+			u := meta.Upload{ID: "u", Registry: registry, Repository: "app"}
 			look(t, db, func(tx *meta.Tx) error {
-				u, err := tx.Upload(registry, "app", "u")
-				if err != nil || u.ID != "u" || u.Size != 0 || u.State != nil || u.Repository != "app" || u.Registry != registry {
-					t.Errorf("got %+v, %v", u, err)
-				}
-				for _, miss := range []struct {
-					registry int64
-					repo, id string
-				}{{registry, "app", "v"}, {registry, "other", "u"}, {registry + 1, "app", "u"}} {
-					if _, err := tx.Upload(miss.registry, miss.repo, miss.id); !errors.Is(err, fault.UploadUnknown) {
-						t.Errorf("%v: %v", miss, err)
-					}
+				if got, found, err := tx.Upload("u"); found || err != nil {
+					t.Errorf("one just begun has the row %+v, %v", got, err)
 				}
 				return nil
 			})
 			hold := func(when string, until time.Time, want bool) {
 				t.Helper()
 				update(t, db, func(tx *meta.Tx) error {
-					taken, err := tx.HoldUpload("u", until)
+					if until.IsZero() {
+						return tx.ExtendUpload("u", until)
+					}
+					taken, err := tx.HoldUpload(u, until)
 					if taken != want {
 						t.Errorf("%s: taken %t", when, taken)
 					}
@@ -59,12 +48,13 @@ func TestUploads(t *testing.T) {
 			hold("extended", c.Now().Add(time.Minute), false)
 
 			state := bytes.Repeat([]byte{0, 1, 255}, 100)
-			update(t, db, func(tx *meta.Tx) error { return tx.SaveUpload(meta.Upload{ID: "u", Size: 300, State: state}) })
+			u.Object, u.Size, u.State = "key", 300, state
+			update(t, db, func(tx *meta.Tx) error { return tx.SaveUpload(u) })
 			hold("saved", c.Now().Add(time.Minute), true)
 			look(t, db, func(tx *meta.Tx) error {
-				u, err := tx.Upload(registry, "app", "u")
-				if u.Size != 300 || !bytes.Equal(u.State, state) {
-					t.Errorf("got %+v", u)
+				got, found, err := tx.Upload("u")
+				if !found || got.Object != "key" || got.Size != 300 || !bytes.Equal(got.State, state) || got.Repository != "app" || got.Registry != registry {
+					t.Errorf("got %+v", got)
 				}
 				return err
 			})
@@ -77,10 +67,14 @@ func TestUploads(t *testing.T) {
 					return err
 				})
 			}
-			err := db.Update(context.Background(), func(tx *meta.Tx) error { return tx.SaveUpload(meta.Upload{ID: "u"}) })
-			if !errors.Is(err, fault.UploadUnknown) {
-				t.Errorf("saved after its end: %v", err)
-			}
+			u.Size = meta.Cancelled
+			update(t, db, func(tx *meta.Tx) error { return tx.SaveUpload(u) })
+			update(t, db, func(tx *meta.Tx) error {
+				if ended, err := tx.EndUpload("u"); ended || err != nil {
+					t.Errorf("a cancelled upload was published: %t, %v", ended, err)
+				}
+				return nil
+			})
 		})
 	}
 }
@@ -98,10 +92,7 @@ func TestSweepUploads(t *testing.T) {
 					c.forward(time.Hour)
 				}
 				update(t, db, func(tx *meta.Tx) error {
-					if err := tx.PutUpload(meta.Upload{ID: id, Registry: registry, Repository: "app"}); err != nil {
-						return err
-					}
-					return tx.SaveUpload(meta.Upload{ID: id, Size: 5, State: []byte("s")})
+					return tx.SaveUpload(meta.Upload{ID: id, Registry: registry, Repository: "app", Object: "of-" + id, Size: 5, State: []byte("s")})
 				})
 				c.forward(time.Second)
 			}
@@ -115,10 +106,10 @@ func TestSweepUploads(t *testing.T) {
 				t.Fatalf("stale are %+v", stale)
 			}
 			update(t, db, func(tx *meta.Tx) error { // between finding and sweeping
-				if err := tx.SaveUpload(meta.Upload{ID: "touched", Size: 6}); err != nil {
+				if err := tx.SaveUpload(meta.Upload{ID: "touched", Registry: registry, Repository: "app", Size: 6}); err != nil {
 					return err
 				}
-				_, err := tx.HoldUpload("held", c.Now().Add(time.Minute))
+				_, err := tx.HoldUpload(stale[2], c.Now().Add(time.Minute))
 				return err
 			})
 			for i, want := range []bool{true, false, false} {
@@ -130,7 +121,7 @@ func TestSweepUploads(t *testing.T) {
 					return err
 				})
 			}
-			if got := litter(t, db, c); len(got) != 1 || got[0] != "oldest" {
+			if got := litter(t, db, c); len(got) != 1 || got[0] != "of-oldest" {
 				t.Errorf("litter is %q", got)
 			}
 		})

@@ -36,10 +36,8 @@ type write struct {
 
 // write hands fn to the writer and waits until it is committed and, but for a note, durable.
 func (db *DB) write(ctx context.Context, registry int64, fn func(*Tx) error, note bool) error {
-	if db.flusher != nil {
-		if err := db.flusher.failure(); err != nil {
-			return err
-		}
+	if err := db.flusher.failure(); err != nil {
+		return err
 	}
 	key := registry
 	if !db.d.shared {
@@ -112,7 +110,7 @@ func (w *writer) loop() {
 	}
 }
 
-// answer tells the writes' callers, those that were promised durability after a flush.
+// answer tells the writes' callers, those that were promised durability after one flush for all of them.
 func (w *writer) answer(batch []*write) {
 	var wait []*write
 	for _, one := range batch {
@@ -122,8 +120,13 @@ func (w *writer) answer(batch []*write) {
 			wait = append(wait, one)
 		}
 	}
-	if len(wait) > 0 {
-		w.db.flusher.add(wait)
+	if len(wait) == 0 {
+		return
+	}
+	err := w.db.flusher.flush()
+	for _, one := range wait {
+		one.err = err
+		close(one.done)
 	}
 }
 

@@ -98,16 +98,19 @@ CREATE TABLE membership (
 CREATE INDEX membership_blob ON membership (registry, digest);
 CREATE INDEX membership_idle ON membership (idle) WHERE idle > 0;
 
+-- An upload has a row once it was paused, held by a node, or cancelled: one just begun is known by its signed ID alone.
 CREATE TABLE upload (
-    id         {{.Name}} NOT NULL PRIMARY KEY, -- the bucket's key too
+    id         {{.Name}} NOT NULL PRIMARY KEY,
     registry   BIGINT NOT NULL,
-    repository {{.Name}} NOT NULL, -- by name: the row may not exist yet
-    size       BIGINT NOT NULL,
+    repository {{.Name}} NOT NULL, -- by name: its row may not exist yet
+    object     {{.Name}} NOT NULL, -- the bucket's key; '' before the first byte
+    size       BIGINT NOT NULL,    -- -1: cancelled
     state      {{.Bytes}}, -- blob.State; NULL before the first byte
     touched    BIGINT NOT NULL,
     held       BIGINT NOT NULL DEFAULT 0 -- until when a node holds it, where nodes share the database
 );
 CREATE INDEX upload_touched ON upload (touched);
+CREATE INDEX upload_object ON upload (object);
 
 -- Objects that nothing names any more and that are still to be removed.
 CREATE TABLE litter (
