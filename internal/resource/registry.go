@@ -205,7 +205,7 @@ func (s *Service) Credentials(ctx context.Context, name string) (Credentials, er
 	}
 	if !r.AdminUserEnabled {
 		return Credentials{}, fault.New(fault.Conflict,
-			"the admin user of registry %s is disabled: acre admin registry update %s --admin-enabled true", r.Name, r.Name)
+			"the admin user of registry %s is disabled: acre admin registry update -n %s --admin-enabled true", r.Name, r.Name)
 	}
 	c := Credentials{r.Name, map[string]string{}}
 	err = s.opt.DB.Look(ctx, func(tx *meta.Tx) error {

@@ -65,34 +65,36 @@ func tuneMemory() {
 }
 
 // Open wires a server; nothing is served before Run. version is acre's own.
-func Open(ctx context.Context, c Config, version string, stderr io.Writer) (s *Server, err error) {
+func Open(ctx context.Context, c Config, version string, stderr io.Writer) (*Server, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory %s: %w", c.Data, err)
 	}
-	s = &Server{config: c, metrics: NewMetrics()}
-	if s.log, err = OpenLog(c.Log, stderr); err != nil {
-		return nil, err
+	s := &Server{config: c, metrics: NewMetrics()}
+	if err := s.open(ctx, version, stderr); err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close(ctx))
-		}
-	}()
-	if s.telemetry, err = OpenTelemetry(ctx, c.Telemetry, version, s.log.Logger); err != nil {
-		return nil, err
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context, version string, stderr io.Writer) (err error) {
+	if s.log, err = OpenLog(s.config.Log, stderr); err != nil {
+		return err
+	}
+	if s.telemetry, err = OpenTelemetry(ctx, s.config.Telemetry, version, s.log.Logger); err != nil {
+		return err
 	}
 	if err := s.openStores(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.bootstrap(auth.As(ctx, auth.System("start"))); err != nil {
-		return nil, err
+		return err
 	}
 	certificate, err := s.certificates()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.listeners, err = Listen(c, TLSFor(certificate), s.log.Logger)
-	return s, err
+	s.listeners, err = Listen(s.config, TLSFor(certificate), s.log.Logger)
+	return err
 }
 
 // openStores opens metadata and bytes, and the services above them.
