@@ -1,7 +1,6 @@
 package meta
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -31,10 +30,19 @@ func (f *flusher) failure() error {
 }
 
 // flush is one flush of the log. After one that failed the kernel may have dropped what it could not write, and a
-// second would lie; so no write is accepted until a restart has read what the disk holds.
+// second would lie; so no write is accepted, nor answered well, until a restart has read what the disk holds.
 func (f *flusher) flush() error {
-	err := syncFile(f.path)
-	if err == nil {
+	if err := f.failure(); err != nil {
+		return err
+	}
+	// The file is opened for it: SQLite's own descriptor is not to be had, and its locks are on other files. Where that
+	// fails, as for want of descriptors, nothing is lost that the next flush does not cover.
+	file, err := os.Open(f.path)
+	if err != nil {
+		return fault.New(fault.Unavailable, "the metadata cannot be made durable now: %w", err)
+	}
+	defer file.Close()
+	if err = unix.Fdatasync(int(file.Fd())); err == nil {
 		return nil
 	}
 	f.mu.Lock()
@@ -42,14 +50,4 @@ func (f *flusher) flush() error {
 	f.broken = fault.New(fault.Unavailable, "the metadata could not be made durable; mend the disk under %s and restart acre: %w",
 		strings.TrimSuffix(f.path, "-wal"), err)
 	return f.broken
-}
-
-// syncFile flushes a file's data and what is needed to find it. The file is opened for it: SQLite's own descriptor
-// is not to be had, and its locks are on other files.
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Fdatasync(int(f.Fd())), f.Close())
 }

@@ -102,8 +102,8 @@ type Tx struct {
 // Shared tells what DB.Shared tells.
 func (tx *Tx) Shared() bool { return tx.db.d.shared }
 
-// OnCommit has fn run once the transaction is durable, before its caller goes on. Others wait for it: it neither
-// blocks nor uses the store.
+// OnCommit has fn run once others see what the transaction did, before its caller goes on. Others wait for it: it
+// neither blocks nor uses the store.
 func (tx *Tx) OnCommit(fn func()) { tx.hooks = append(tx.hooks, fn) }
 
 // call runs fn. A statement that failed fails the transaction, whatever fn makes of it: PostgreSQL has given the
