@@ -39,7 +39,7 @@ func TestKill(t *testing.T) {
 		for round := range rounds {
 			var now ledger
 			moment := time.Duration(rng.IntN(400)) * time.Millisecond
-			underLoad(t, s, &now, rng, func() {
+			underLoad(t, s, &now, pushersInLoad, rng, func() {
 				time.Sleep(moment) // it is what is tested
 				s.proc.kill()
 			})
@@ -77,10 +77,15 @@ func TestCrashPoints(t *testing.T) {
 	}
 	eachStore(t, func(t *testing.T, env ...string) {
 		rng := random(t)
-		s := ownServer(t, append(env, "ACRE_COLLECT_INTERVAL=200ms", "ACRE_COLLECT_GRACE=4s")...)
+		s := ownServer(t, append(env, "ACRE_COLLECT_INTERVAL=1s", "ACRE_COLLECT_GRACE=4s")...)
 		plain := s.env
 		for _, point := range points {
-			for _, pass := range []int{1, 2 + rng.IntN(20)} {
+			passes, pushers, limit := []int{1, 2 + rng.IntN(20)}, pushersInLoad, 30*time.Second
+			if strings.HasPrefix(point, "collect.") {
+				// Passed once a second at most, and after a crash only when the job's lease has run out.
+				passes, pushers, limit = []int{1}, 1, 2*time.Minute
+			}
+			for _, pass := range passes {
 				t.Logf("%s, pass %d", point, pass)
 				if err := s.stop(); err != nil {
 					t.Fatal(err)
@@ -89,11 +94,11 @@ func TestCrashPoints(t *testing.T) {
 				s.mustStart(t)
 				s.env = plain
 				now := ledger{collected: true}
-				underLoad(t, s, &now, rng, func() {
+				underLoad(t, s, &now, pushers, rng, func() {
 					select {
 					case <-s.proc.done:
-					case <-time.After(30 * time.Second):
-						t.Errorf("crash point %s: not passed %d times in 30 s of load", point, pass)
+					case <-time.After(limit):
+						t.Errorf("crash point %s: not passed %d times in %v of load", point, pass, limit)
 						s.proc.kill()
 					}
 				})
@@ -115,7 +120,7 @@ func TestTerminate(t *testing.T) {
 		rng := random(t)
 		s := ownServer(t, env...)
 		var now ledger
-		underLoad(t, s, &now, rng, func() {
+		underLoad(t, s, &now, pushersInLoad, rng, func() {
 			time.Sleep(300 * time.Millisecond) // let the pushes get going
 			if err := s.proc.signal(syscall.SIGTERM, 30*time.Second); err != nil {
 				t.Errorf("after SIGTERM: %v", err)
@@ -127,7 +132,7 @@ func TestTerminate(t *testing.T) {
 
 // underLoad pushes while end ends the server. A client that is refused, rather than cut off, has
 // found an error of the server's.
-func underLoad(t *testing.T, s *server, l *ledger, rng *rand.Rand, end func()) {
+func underLoad(t *testing.T, s *server, l *ledger, pushers int, rng *rand.Rand, end func()) {
 	t.Helper()
 	c := s.http().client(t)
 	ended := make(chan struct{})
@@ -135,7 +140,7 @@ func underLoad(t *testing.T, s *server, l *ledger, rng *rand.Rand, end func()) {
 		defer close(ended)
 		end()
 	}()
-	errs := l.load(c, pushersInLoad, rng)
+	errs := l.load(c, pushers, rng)
 	<-ended
 	for _, err := range errs {
 		var refused *refusedError

@@ -82,7 +82,7 @@ func randomBytes(n int) []byte {
 func within(t testing.TB, limit time.Duration, condition func() error) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
-	for {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		err := condition()
 		if err == nil {
 			return
@@ -90,7 +90,7 @@ func within(t testing.TB, limit time.Duration, condition func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %v: %v", limit, err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 
