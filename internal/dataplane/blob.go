@@ -76,10 +76,11 @@ func (f *Face) blob(q *request, w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
+// deleteBlob takes a digest that cannot exist for one that does not: clients expect 202, 404 or 405, not 400.
 func (f *Face) deleteBlob(q *request, w http.ResponseWriter, r *http.Request) error {
 	d, err := oci.ParseDigest(q.ref)
 	if err != nil {
-		return err
+		return fault.New(fault.BlobUnknown, "blob unknown to registry: %w", err)
 	}
 	if err := q.in.DeleteBlob(r.Context(), q.repo, d); err != nil {
 		return err

@@ -39,7 +39,7 @@ type request struct {
 
 // Handle answers a request to a registry. Its errors are for Render.
 func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request) error {
-	constantHeaders(w.Header(), r.TLS != nil)
+	constantHeaders(w.Header(), r)
 	q := &request{route: parse(r.URL.Path), reg: reg, in: f.opt.Contents(reg), info: web.InfoOf(r.Context())}
 	q.info.Registry, q.info.Repository = reg.Key, q.repo
 	op, ok := operations[q.kind][r.Method]
@@ -120,11 +120,14 @@ var (
 	exposed    = []string{"Docker-Content-Digest", "WWW-Authenticate", "Link", "X-Ms-Correlation-Request-Id"}
 )
 
-func constantHeaders(h http.Header, secure bool) {
+func constantHeaders(h http.Header, r *http.Request) {
 	h["Docker-Distribution-Api-Version"] = apiVersion
 	h["X-Content-Type-Options"] = noSniff
 	h["Access-Control-Expose-Headers"] = exposed
-	if secure {
+	if r.TLS != nil {
 		h["Strict-Transport-Security"] = hsts
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h["X-Ms-Request-Id"] = h["X-Ms-Correlation-Request-Id"] // set by web
 	}
 }
