@@ -39,9 +39,9 @@ unit:
 race:
 	CGO_ENABLED=1 go test -race -timeout 15m ./...
 
-# Real clients and faults against the binary. ROUNDS is how often the server is killed under load.
+# Real clients and faults against the binary, side by side since most of it is waiting. ROUNDS is how often the server is killed under load.
 journeys:
-	cd test && ACRE_TEST_ROUNDS=$${ROUNDS:-20} go test -v -count=1 -timeout 20m .
+	cd test && ACRE_TEST_ROUNDS=$${ROUNDS:-20} go test -v -count=1 -parallel 4 -timeout 20m .
 
 bench: build
 	go run ./bench $(ARGS)
