@@ -141,7 +141,7 @@ func (a *app) adminRegistryCommand() *cobra.Command {
 	}
 	var name string
 	show := &cobra.Command{
-		Use: "show", Short: "Show a registry", Args: noArgs, Example: "  acre admin registry show -n demo",
+		Use: "show", Short: "Show a registry", Args: noArgs, Example: "  acre admin registry show -n mainreg",
 		RunE: a.withOperator(func(ctx context.Context, op *operator, _ []string) error {
 			reg, err := op.registry(ctx, name)
 			if err != nil {
@@ -152,8 +152,8 @@ func (a *app) adminRegistryCommand() *cobra.Command {
 	}
 	registryFlag(show, &name)
 	cmd.AddCommand(list, show,
-		a.putRegistry("create", "Create a registry", "  acre admin registry create -n demo --sku Premium --admin-enabled true"),
-		a.putRegistry("update", "Change a registry", "  acre admin registry update -n demo --anonymous-pull-enabled true"))
+		a.putRegistry("create", "Create a registry", "  acre admin registry create -n mainreg --sku Premium --admin-enabled true"),
+		a.putRegistry("update", "Change a registry", "  acre admin registry update -n mainreg --anonymous-pull-enabled true"))
 	return cmd
 }
 
@@ -257,7 +257,7 @@ func (a *app) credentialCommand() *cobra.Command {
 	var name, which string
 	show := &cobra.Command{
 		Use: "show", Short: "Show the admin user's name and passwords", Args: noArgs,
-		Example: "  acre admin credential show -n demo --query 'passwords[0].value' -o tsv",
+		Example: "  acre admin credential show -n mainreg --query 'passwords[0].value' -o tsv",
 		RunE: a.withOperator(func(ctx context.Context, op *operator, _ []string) error {
 			var p passwords
 			if err := op.call(ctx, http.MethodGet, "/operator/registries/"+name+"/credentials", nil, &p); err != nil {
@@ -269,7 +269,7 @@ func (a *app) credentialCommand() *cobra.Command {
 	renew := &cobra.Command{
 		Use: "renew", Short: "Replace one of the admin user's passwords", Args: noArgs,
 		Long:    "Replace a password of the admin user. The other stays, so that what uses it goes on while the new one is handed out.",
-		Example: "  acre admin credential renew -n demo --password-name password2",
+		Example: "  acre admin credential renew -n mainreg --password-name password2",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if which != acr.Password1 && which != acr.Password2 {
 				return fault.New(fault.Invalid, "--password-name is %s or %s, not %q", acr.Password1, acr.Password2, which)

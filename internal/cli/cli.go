@@ -47,7 +47,11 @@ func Main(ctx context.Context, o Options) int {
 	}
 	fmt.Fprintf(o.Stderr, "error: %v\n", err)
 	kind := fault.KindOf(err)
-	if hint := hints[kind]; hint != "" && cmd.Name() != "login" {
+	hint := hints[kind]
+	if cmd.Name() == "login" {
+		hint = loginHints[kind]
+	}
+	if hint != "" {
 		fmt.Fprintln(o.Stderr, hint)
 	}
 	return exitCode(kind)
@@ -71,7 +75,7 @@ Verbs and flags are those of az acr. NAME is a registry's name, or a login serve
 it is the default registry of the server at hand.
 
 Which server that is: --server or $ACRE_SERVER, else the one running on the data directory, else localhost:5000.
-To start one: acre serve.
+To start one: acre serve. To see its settings, and what is wrong with them: acre config check.
 Credentials: --username and --password, else $ACRE_USERNAME and $ACRE_PASSWORD, else what docker's configuration or
 its credential helpers hold for the login server.
 

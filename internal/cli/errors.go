@@ -8,6 +8,11 @@ var hints = map[fault.Kind]string{
 	fault.Denied:          "This account may not do that: log in with acre login as one that may.",
 }
 
+// loginHints take their place where somebody logs in.
+var loginHints = map[fault.Kind]string{
+	fault.Unauthenticated: "Is the password right? On the server's machine, acre admin credential show knows it.",
+}
+
 // exitCode is the command line's column of the error table.
 func exitCode(k fault.Kind) int {
 	switch k {

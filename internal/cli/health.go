@@ -42,7 +42,7 @@ func (a *app) healthCommand() *cobra.Command {
 		Use: "check-health", Short: "Check that a registry can be reached and used", Args: noArgs,
 		Long: `Check, one after the other, that the login server's name resolves, that it answers as a registry, that it gives a
 token for the credentials at hand, and that the catalog can be read with it. Ends with 1 if a check fails.`,
-		Example: "  acre check-health\n  acre check-health -n demo -o table\n  acre check-health --query \"[?status=='failed'].error\" -o tsv",
+		Example: "  acre check-health\n  acre check-health -n mainreg -o table\n  acre check-health --query \"[?status=='failed'].error\" -o tsv",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t, err := a.target(acc.name)
 			if err != nil {

@@ -27,7 +27,7 @@ docker's configuration names, else in that file. docker, podman, helm and oras t
 With --expose-token nothing is kept: a refresh token is printed, to be used as the password of the user
 ` + acr.NullUser + `.`,
 		Example: `  acre login -u acre
-  acre login -n demo -u ci --password-stdin < password.txt
+  acre login -n mainreg -u ci --password-stdin < password.txt
   acre login -n registry.example.com -u ci --expose-token --query accessToken -o tsv`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && acc.name != "" {
@@ -189,7 +189,7 @@ func (a *app) logoutCommand() *cobra.Command {
 		Use:     "logout [NAME]",
 		Short:   "Forget the credentials of a registry",
 		Long:    "Remove a registry's credentials from docker's configuration and from the credential helper that it names.",
-		Example: "  acre logout\n  acre logout -n demo",
+		Example: "  acre logout\n  acre logout -n mainreg",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && name != "" {
 				return fault.New(fault.Invalid, "acre logout takes one registry, as NAME or with --name")

@@ -34,7 +34,7 @@ func (a *app) repositoryList() *cobra.Command {
 	var top int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the repositories of a registry", Args: noArgs,
-		Example: "  acre repository list\n  acre repository list -n demo --top 20 -o table\n  acre repository list --query \"[?starts_with(@, 'library/')]\"",
+		Example: "  acre repository list\n  acre repository list -n mainreg --top 20 -o table\n  acre repository list --query \"[?starts_with(@, 'library/')]\"",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkTop(cmd, top); err != nil {
 				return err
@@ -68,7 +68,7 @@ func (a *app) repositoryTags() *cobra.Command {
 	var top int
 	cmd := &cobra.Command{
 		Use: "show-tags", Short: "List the tags of a repository", Args: noArgs,
-		Example: "  acre repository show-tags --repository app\n  acre repository show-tags -n demo --repository library/app --top 10",
+		Example: "  acre repository show-tags --repository app\n  acre repository show-tags -n mainreg --repository library/app --top 10",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(need("repository", repo), checkTop(cmd, top)); err != nil {
 				return err
@@ -170,7 +170,7 @@ func (a *app) repositoryDelete() *cobra.Command {
 that refers to it as its subject. To take away a tag only, use acre repository untag.`,
 		Example: `  acre repository delete --image app:v1
   acre repository delete --image app@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a --yes
-  acre repository delete -n demo --repository app --dry-run`,
+  acre repository delete -n mainreg --repository app --dry-run`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (repo == "") == (img == "") {
 				return fault.New(fault.Invalid, "give either --repository or --image")
