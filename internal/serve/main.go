@@ -94,10 +94,11 @@ func Offline(ctx context.Context, environ []string, data, version string, stderr
 	return func() { cancel(); <-done }, nil
 }
 
-// greeting is what a newcomer types next. The password is shown where it is new or no secret.
+// greeting says the password where it is new or no secret, else how to see it. Commands are printed as this one was
+// called, so that they can be typed where acre is not on the path.
 func (s *Server) greeting(registry, password string) string {
 	if password == "" {
-		return "Password: acre admin credential show -n " + registry + " --data " + s.config.Data + "\n"
+		return "Password: shown by " + os.Args[0] + " admin credential show -n " + registry + " --data " + s.config.Data + "\n"
 	}
 	return "Password: " + password + "\n"
 }
@@ -124,7 +125,7 @@ func (s *Server) welcomeText() string {
 	if at.HTTPS != "" {
 		fmt.Fprintf(&b, "  https://%s\n", at.HTTPS)
 		if s.authority != nil {
-			fmt.Fprintf(&b, "  trust: acre admin ca export --data %s\n", s.config.Data)
+			fmt.Fprintf(&b, "  trust: %s admin ca export --data %s\n", os.Args[0], s.config.Data)
 		}
 	}
 	fmt.Fprintf(&b, "\nTry it:\n\n  docker login %s --username %s\n    %s", host, name, s.welcome)
