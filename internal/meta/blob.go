@@ -3,6 +3,7 @@ package meta
 import (
 	"time"
 
+	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/oci"
 )
 
@@ -32,11 +33,16 @@ func (tx *Tx) RepositoriesWith(registry int64, d oci.Digest, limit int) ([]strin
 
 // PutBlob makes the bytes under object a blob of the registry. Where the registry has the blob already its row stays,
 // and an object that is not the row's becomes litter. Until the transaction ends nobody else can take the blob away.
+// Errors: BLOB_UPLOAD_UNKNOWN where the object is litter, and so about to be removed.
 func (tx *Tx) PutBlob(registry int64, d oci.Digest, size int64, object string) error {
 	var kept string // the update that changes nothing locks the row
-	_, err := tx.one(`INSERT INTO blob (registry, digest, size, object, created) VALUES (?, ?, ?, ?, ?)
+	found, err := tx.one(`INSERT INTO blob (registry, digest, size, object, created)
+		SELECT CAST(? AS BIGINT), ?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT) WHERE NOT EXISTS (SELECT 1 FROM litter WHERE object = ?)
 		ON CONFLICT (registry, digest) DO UPDATE SET size = blob.size RETURNING object`,
-		[]any{registry, digest(d), size, object, tx.now()}, &kept)
+		[]any{registry, digest(d), size, object, tx.now(), object}, &kept)
+	if err == nil && !found {
+		err = fault.New(fault.UploadUnknown, "the upload was given up before it ended: begin a new one")
+	}
 	if err != nil || kept == object {
 		return err
 	}
@@ -50,10 +56,13 @@ func (tx *Tx) AddMember(registry int64, repo string, d oci.Digest) (added bool, 
 	if err != nil {
 		return false, err
 	}
+	// A manifest may name it already: one whose blob was deleted and comes again, or a layer that lived elsewhere.
 	n, err := tx.exec(`INSERT INTO membership (repository, digest, registry, idle)
-		SELECT ?, b.digest, b.registry, ? FROM blob b WHERE b.registry = ? AND b.digest = ?
+		SELECT ?, b.digest, b.registry, CASE WHEN EXISTS (SELECT 1 FROM reference f
+			WHERE f.repository = ? AND f.digest = b.digest) THEN 0 ELSE CAST(? AS BIGINT) END
+		FROM blob b WHERE b.registry = ? AND b.digest = ?
 		ON CONFLICT (repository, digest) DO UPDATE SET idle = CASE WHEN membership.idle > 0 THEN excluded.idle ELSE 0 END`,
-		id, tx.now(), registry, digest(d))
+		id, id, tx.now(), registry, digest(d))
 	return n > 0, err
 }
 
@@ -135,11 +144,20 @@ func (tx *Tx) CollectMember(registry int64, i Idle) (gone bool, err error) {
 	if err := tx.lockBlob(registry, i.Digest); err != nil {
 		return false, err
 	}
-	n, err := tx.exec("DELETE FROM membership WHERE repository = ? AND digest = ? AND idle = ?", i.Repository, digest(i.Digest), i.Since)
-	if err != nil || n == 0 {
+	n, err := tx.exec(`DELETE FROM membership WHERE repository = ? AND digest = ? AND idle = ? AND NOT EXISTS (
+		SELECT 1 FROM reference f WHERE f.repository = membership.repository AND f.digest = membership.digest)`,
+		i.Repository, digest(i.Digest), i.Since)
+	if err != nil {
 		return false, err
 	}
-	return true, tx.dropBlob(registry, i.Digest)
+	if n > 0 {
+		return true, tx.dropBlob(registry, i.Digest)
+	}
+	// Named after all: on PostgreSQL a manifest and the blob it names from elsewhere can come at the same moment.
+	_, err = tx.exec(`UPDATE membership SET idle = 0 WHERE repository = ? AND digest = ? AND EXISTS (
+		SELECT 1 FROM reference f WHERE f.repository = membership.repository AND f.digest = membership.digest)`,
+		i.Repository, digest(i.Digest))
+	return false, err
 }
 
 // Litter notes an object that nothing names any more, so that it is removed from the bucket.
@@ -154,10 +172,21 @@ type Object struct {
 	Size int64
 }
 
-// LitterBefore lists litter noted before a time.
+// LitterOrphan is Litter for an object that no row names: a blob, an upload or litter. noted is false where one does.
+func (tx *Tx) LitterOrphan(object string, size int64) (noted bool, err error) {
+	known, err := tx.Knows(object)
+	if err != nil || known {
+		return false, err
+	}
+	return true, tx.Litter(object, size)
+}
+
+// LitterBefore lists litter noted before a time. An object that a blob's row names is not among it: on a database of
+// several nodes one may have made a blob of what another, in the same moment, took for an orphan.
 func (tx *Tx) LitterBefore(before time.Time, limit int) ([]Object, error) {
 	var out []Object
-	err := tx.each("SELECT object, size FROM litter WHERE since < ? ORDER BY since LIMIT ?", []any{before.UnixMicro(), limit},
+	err := tx.each(`SELECT l.object, l.size FROM litter l WHERE l.since < ?
+		AND NOT EXISTS (SELECT 1 FROM blob b WHERE b.object = l.object) ORDER BY l.since LIMIT ?`, []any{before.UnixMicro(), limit},
 		func(scan func(...any) error) error {
 			var o Object
 			err := scan(&o.Key, &o.Size)

@@ -2,12 +2,14 @@ package meta_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/meta/metatest"
 	"github.com/acre-registry/acre/internal/oci"
@@ -70,7 +72,7 @@ func TestBlobs(t *testing.T) {
 			return err
 		})
 		// The same bytes again, under another key and then, as when an answer was lost, under the same.
-		for _, object := range []string{"second", "first", "second"} {
+		for _, object := range []string{"second", "first"} {
 			update(t, db, func(tx *meta.Tx) error { return tx.PutBlob(registry, d, 42, object) })
 		}
 		update(t, db, func(tx *meta.Tx) error { return tx.PutBlob(other, d, 42, "third") })
@@ -315,6 +317,89 @@ func TestCollect(t *testing.T) {
 			pending(0, 0, 200)
 		})
 	}
+}
+
+// A blob that comes after the manifest that names it is named from its first moment: one that was deleted and pushed
+// again, or a layer that may live elsewhere.
+func TestNamedBeforeItCame(t *testing.T) {
+	t.Parallel()
+	for name, store := range metatest.Stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClock()
+			db := metatest.Open(t, store(t), meta.Options{Now: c.Now})
+			registry, repository := newRepository(t, db, "app")
+			d := digestOf("blob")
+			change(t, db, registry, func(tx *meta.Tx) error {
+				_, err := tx.PutManifest(meta.Manifest{Repository: repository, Digest: digestOf("manifest"), Body: []byte("{}")}, []oci.Digest{d})
+				return err
+			})
+			update(t, db, func(tx *meta.Tx) error {
+				if err := tx.PutBlob(registry, d, 7, "object"); err != nil {
+					return err
+				}
+				if _, err := tx.AddMember(registry, "side", d); err != nil {
+					return err
+				}
+				_, err := tx.AddMember(registry, "app", d)
+				return err
+			})
+			c.forward(time.Hour)
+			look(t, db, func(tx *meta.Tx) error {
+				b, _, err := tx.Blob(registry, "app", d)
+				if b.Idle != 0 || err != nil {
+					t.Errorf("idle since %d: %v", b.Idle, err)
+				}
+				idle, err := tx.IdleMembers(registry, c.Now(), 10)
+				if len(idle) != 1 || idle[0].Name != "side" {
+					t.Errorf("idle are %+v", idle)
+				}
+				return err
+			})
+			change(t, db, registry, func(tx *meta.Tx) error {
+				gone, err := tx.CollectMember(registry, meta.Idle{Repository: repository, Digest: d})
+				if gone {
+					t.Error("a blob that a manifest names was collected")
+				}
+				return err
+			})
+		})
+	}
+}
+
+// An object that is about to be removed does not become a blob, and one that is a blob does not become litter.
+func TestLitterIsNoBlob(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	metatest.EachWith(t, meta.Options{Now: c.Now}, func(t *testing.T, db *meta.DB) {
+		registry := newRegistry(t, db, "demo")
+		orphan := func(object string, want bool) {
+			t.Helper()
+			update(t, db, func(tx *meta.Tx) error {
+				noted, err := tx.LitterOrphan(object, 7)
+				if noted != want {
+					t.Errorf("%s was noted: %t", object, noted)
+				}
+				return err
+			})
+		}
+		orphan("lost", true)
+		orphan("lost", false)
+		put := func(tx *meta.Tx) error { return tx.PutBlob(registry, digestOf("blob"), 7, "lost") }
+		if err := db.Update(t.Context(), put); !errors.Is(err, fault.UploadUnknown) {
+			t.Errorf("a blob of litter: %v", err)
+		}
+		update(t, db, func(tx *meta.Tx) error { return tx.PutBlob(registry, digestOf("blob"), 7, "object") })
+		orphan("object", false)
+		if err := db.Update(t.Context(), put); !errors.Is(err, fault.UploadUnknown) {
+			t.Errorf("a blob again, of litter: %v", err)
+		}
+		// As two nodes can bring it about in the same moment.
+		update(t, db, func(tx *meta.Tx) error { return tx.Litter("object", 7) })
+		if got := litter(t, db, c); !slices.Equal(got, []string{"lost"}) {
+			t.Errorf("litter is %q", got)
+		}
+	})
 }
 
 func TestBlobPages(t *testing.T) {
