@@ -50,13 +50,32 @@ func checkRef(ref oci.Ref) error {
 	return oci.CheckTag(ref.Tag)
 }
 
-// manifest looks into the cache, then into the store. Where nodes share the store a tag is looked up each time and
-// only the manifest it leads to is remembered.
+// sharedTag is manifest for a tag where nodes share the store: where it points to is looked up each time, only the
+// manifest there is remembered.
+func (r Registry) sharedTag(ctx context.Context, repo, tag string) (*manifest, error) {
+	var d oci.Digest
+	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		d, err = tx.TagDigest(r.id, repo, tag)
+		return err
+	})
+	if err == nil && d == "" {
+		err = manifestUnknown(repo, oci.Ref{Tag: tag})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.manifest(ctx, repo, oci.Ref{Digest: d})
+}
+
+// manifest looks into the cache, then into the store.
 func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*manifest, error) {
 	k := r.key(aManifest, repo, ref.String())
 	found, ticket := r.s.cache.get(k)
 	if found != nil {
 		return found.(*manifest), nil
+	}
+	if ref.Tag != "" && r.s.db.Shared() {
+		return r.sharedTag(ctx, repo, ref.Tag)
 	}
 	var row meta.Manifest
 	var ok bool
@@ -80,9 +99,6 @@ func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*mani
 	}
 	cost := int64(len(row.Body) + len(ref.Tag))
 	if ref.Tag != "" {
-		if r.s.db.Shared() {
-			return m, nil
-		}
 		byDigest := r.key(aManifest, repo, string(row.Digest))
 		if same, ticket := r.s.cache.get(byDigest); same != nil {
 			m, cost = same.(*manifest), int64(len(ref.Tag))

@@ -85,6 +85,11 @@ func (r Registry) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload
 		return nil, meta.UploadUnknown(id) // before anybody is cut off for it
 	}
 	u := r.upload(repo, id)
+	if r.s.db.Shared() { // the lease makes a row, which must not bring back what has ended
+		if err := u.read(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.s.take(ctx, u); err != nil {
 		return nil, err
 	}

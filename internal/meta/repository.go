@@ -107,6 +107,13 @@ func (tx *Tx) ManifestByTag(registry int64, repo, tag string) (m Manifest, found
 		JOIN manifest m ON m.id = t.manifest WHERE r.registry = ? AND r.name = ? AND t.name = ?`, registry, repo, tag)
 }
 
+// TagDigest is where a tag points to; "" where tag or repository is missing.
+func (tx *Tx) TagDigest(registry int64, repo, tag string) (d oci.Digest, err error) {
+	_, err = tx.one(`SELECT m.digest FROM repository r JOIN tag t ON t.repository = r.id JOIN manifest m ON m.id = t.manifest
+		WHERE r.registry = ? AND r.name = ? AND t.name = ?`, []any{registry, repo, tag}, (*digest)(&d))
+	return d, err
+}
+
 // ManifestByDigest finds a manifest; found is false where it or its repository is missing.
 func (tx *Tx) ManifestByDigest(registry int64, repo string, d oci.Digest) (m Manifest, found bool, err error) {
 	return tx.manifest("SELECT "+manifestColumns+` FROM repository r JOIN manifest m ON m.repository = r.id

@@ -1,0 +1,212 @@
+package content_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/content"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/meta/metatest"
+	"github.com/acre-registry/acre/internal/oci"
+)
+
+// clock is a store's time, moved by hand.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+// world is a registry whose time the test moves.
+type world struct {
+	t     *testing.T
+	clock *clock
+	s     *content.Service
+	reg   oci.Registry
+}
+
+func eachWorld(t *testing.T, opt content.Options, fn func(w *world)) {
+	t.Parallel()
+	for name, store := range metatest.Stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+			s, r := near(t, metatest.Open(t, store(t), meta.Options{Now: c.now}), opt)
+			fn(&world{t, c, s, asAdmin{r}})
+		})
+	}
+}
+
+func (w *world) forward(d time.Duration) { w.clock.at = w.clock.at.Add(d) }
+
+func (w *world) push(repo, text string) oci.Digest {
+	w.t.Helper()
+	d := digest.FromString(text)
+	if _, err := w.reg.PushBlob(w.t.Context(), repo, d, bytes.NewReader([]byte(text))); err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+// image pushes a manifest that names the blobs, the first as its configuration.
+func (w *world) image(repo, tag string, blobs ...oci.Digest) oci.Digest {
+	w.t.Helper()
+	list := make([]oci.Descriptor, len(blobs))
+	for i, d := range blobs {
+		list[i] = oci.Descriptor{MediaType: "application/x", Digest: d, Size: 1}
+	}
+	body, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": oci.TypeImage, "config": list[0], "layers": list[1:]})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	desc, err := w.reg.PutManifest(w.t.Context(), repo, oci.Ref{Tag: tag}, oci.TypeImage, body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return desc.Digest
+}
+
+func (w *world) collect(opt content.CollectOptions) content.Collected {
+	w.t.Helper()
+	c, err := w.s.Collect(auth.As(context.Background(), auth.System("test")), opt)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) has(repo string, d oci.Digest) bool {
+	w.t.Helper()
+	_, err := w.reg.StatBlob(w.t.Context(), repo, d)
+	if err != nil && !errors.Is(err, fault.BlobUnknown) {
+		w.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func (w *world) clean() {
+	w.t.Helper()
+	c, err := w.s.Check(auth.As(context.Background(), auth.System("test")), content.CheckOptions{
+		Problem: func(what string) { w.t.Error(what) },
+	})
+	if err != nil || c.Problems > 0 {
+		w.t.Errorf("check: %+v, %v", c, err)
+	}
+}
+
+func TestCollectTakesWhatNothingNames(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		kept, alone, shared := w.push("app", "kept"), w.push("app", "alone"), w.push("app", "shared")
+		w.push("other", "shared")
+		first := w.image("app", "v1", kept, shared)
+		w.image("other", "v1", shared)
+		if c := w.collect(content.CollectOptions{}); c.Memberships != 0 || c.PendingBytes == 0 {
+			w.t.Errorf("within the grace period: %+v", c)
+		}
+		w.forward(content.DefaultGrace + time.Second)
+		if c := w.collect(content.CollectOptions{DryRun: true}); c.Memberships != 1 {
+			w.t.Errorf("dry run: %+v", c)
+		}
+		if c := w.collect(content.CollectOptions{}); c.Memberships != 1 || w.has("app", alone) {
+			w.t.Errorf("after the grace period: %+v", c)
+		}
+		if !w.has("app", kept) || !w.has("app", shared) {
+			w.t.Error("a blob that a manifest names is gone")
+		}
+		if err := w.reg.DeleteManifest(w.t.Context(), "app", first); err != nil {
+			w.t.Fatal(err)
+		}
+		w.collect(content.CollectOptions{})
+		if !w.has("app", kept) {
+			w.t.Error("a blob went without a grace period after its manifest")
+		}
+		w.forward(content.DefaultGrace + time.Second)
+		w.collect(content.CollectOptions{})
+		if w.has("app", kept) || w.has("app", shared) || !w.has("other", shared) {
+			w.t.Error("deleting a manifest takes its own blobs and leaves another repository's")
+		}
+		w.forward(2 * time.Minute)
+		if c := w.collect(content.CollectOptions{}); c.PendingBytes != 0 {
+			w.t.Errorf("objects are still to be removed: %+v", c)
+		}
+		w.clean()
+	})
+}
+
+// A blob that was deleted although a manifest names it, and comes again, is named from the start.
+func TestCollectKeepsWhatComesAgain(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		config := w.push("app", "config")
+		w.image("app", "v1", config)
+		if err := w.reg.DeleteBlob(w.t.Context(), "app", config); err != nil {
+			w.t.Fatal(err)
+		}
+		w.forward(10 * time.Minute)
+		w.push("app", "config")
+		for range 3 {
+			w.forward(2 * content.DefaultGrace)
+			w.collect(content.CollectOptions{})
+		}
+		if !w.has("app", config) {
+			w.t.Error("the blob of a live manifest was collected")
+		}
+		w.clean()
+	})
+}
+
+// Who asks whether a blob is there, and means to push, has time to name it.
+func TestCollectWaitsForWhoAsked(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		b := w.push("app", "asked for")
+		for range 4 {
+			w.forward(content.DefaultGrace * 3 / 4)
+			if !w.has("app", b) {
+				w.t.Fatal("the blob is gone")
+			}
+			w.collect(content.CollectOptions{})
+		}
+		w.image("app", "v1", b)
+		w.forward(2 * content.DefaultGrace)
+		w.collect(content.CollectOptions{})
+		if !w.has("app", b) {
+			w.t.Error("the blob of a live manifest was collected")
+		}
+		w.clean()
+	})
+}
+
+func TestCollectSweepsUploads(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		u, err := w.reg.StartUpload(w.t.Context(), "app")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := u.ReadFrom(bytes.NewReader(make([]byte, 1000))); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := u.Close(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		w.forward(content.DefaultUploadExpiry - time.Hour)
+		if c := w.collect(content.CollectOptions{}); c.Uploads != 0 {
+			w.t.Errorf("swept too early: %+v", c)
+		}
+		w.forward(2 * time.Hour)
+		if c := w.collect(content.CollectOptions{}); c.Uploads != 1 {
+			w.t.Errorf("not swept: %+v", c)
+		}
+		if _, err := w.reg.ResumeUpload(w.t.Context(), "app", u.ID()); !errors.Is(err, fault.UploadUnknown) {
+			w.t.Errorf("resume what was swept: %v", err)
+		}
+		w.forward(2 * time.Minute)
+		if c := w.collect(content.CollectOptions{}); c.Objects != 1 || c.Bytes != 1000 {
+			w.t.Errorf("its object stayed: %+v", c)
+		}
+	})
+}
