@@ -69,8 +69,8 @@ func (r *run) follow(ctx context.Context, f *follower) error {
 		}
 		f.last = registry
 		r.start("follower "+f.name, func() {
-			err := r.drain(ctx, f, registry)
-			f.end(registry, r.opt.Now(), err)
+			moved, err := r.drain(ctx, f, registry)
+			f.end(registry, r.opt.Now(), moved, err)
 		})
 	}
 	return nil
@@ -92,12 +92,15 @@ func (f *follower) begin(registry int64, now time.Time, limit int) bool {
 // errElsewhere says that another node is at it.
 var errElsewhere = errors.New("another node follows this registry")
 
-func (f *follower) end(registry int64, now time.Time, err error) {
+func (f *follower) end(registry int64, now time.Time, moved bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.busy--
 	s := f.state[registry]
 	s.busy = false
+	if moved {
+		s.failures = 0
+	}
 	switch {
 	case err == nil:
 		delete(f.state, registry)
@@ -111,12 +114,12 @@ func (f *follower) end(registry int64, now time.Time, err error) {
 	f.state[registry] = s
 }
 
-// drain calls the follower with a registry's events until there is none.
-func (r *run) drain(ctx context.Context, f *follower, registry int64) error {
+// drain calls the follower with a registry's events until there is none; moved tells whether it did any.
+func (r *run) drain(ctx context.Context, f *follower, registry int64) (moved bool, err error) {
 	d := drain{run: r, f: f, registry: registry}
 	lease := fmt.Sprintf("follow/%s/%d", f.name, registry)
 	until, taken := r.opt.Now().Add(claimTime), false
-	err := r.opt.DB.Note(ctx, func(tx *meta.Tx) (err error) {
+	err = r.opt.DB.Note(ctx, func(tx *meta.Tx) (err error) {
 		if taken, err = tx.Lease(lease, r.holder, until); err != nil || !taken {
 			return err
 		}
@@ -127,12 +130,13 @@ func (r *run) drain(ctx context.Context, f *follower, registry int64) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !taken {
-		return errElsewhere
+		return false, errElsewhere
 	}
 	d.at = d.saved
+	began := d.at
 	renew := func(tx *meta.Tx, until time.Time) (bool, error) { return tx.Lease(lease, r.holder, until) }
 	failed := r.keep(ctx, claim{until, renew}, d.all)
 	if failed != nil && ctx.Err() == nil {
@@ -144,7 +148,7 @@ func (r *run) drain(ctx context.Context, f *follower, registry int64) error {
 		}
 		return tx.Release(lease, r.holder)
 	})
-	return cmp.Or(failed, err)
+	return d.at > began, cmp.Or(failed, err)
 }
 
 // drain is a follower at one registry's log.

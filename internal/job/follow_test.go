@@ -114,7 +114,7 @@ func TestFollowInOrder(t *testing.T) {
 			}
 			pass(time.Millisecond)
 		}
-		pass(time.Hour)
+		pass(5 * time.Minute)
 		for i, id := range ids {
 			r.want(t, names[i], 5*(1+int(id)*7))
 			second.want(t, names[i], 5*(1+int(id)*7))
@@ -262,7 +262,7 @@ func TestTrimmingWaitsForFollowersThatHaveBegun(t *testing.T) {
 		q.Follow("hooks", func(context.Context, acr.Event) error { return errors.New("no answer") })
 		start(t, q)
 		write(t, db, q, ids[0], 3)
-		pass(time.Hour)
+		pass(10 * time.Minute)
 		err := db.Change(context.Background(), ids[0], func(tx *meta.Tx) error {
 			n, err := tx.TrimLog(ids[0], db.Now(), 100)
 			if n != 0 {
