@@ -5,6 +5,7 @@ package auth
 
 import (
 	"context"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/fault"
@@ -16,6 +17,7 @@ type Identity struct {
 	Registry string      // key of the registry it is known to; "" for the system
 	Grants   []acr.Grant // all that it may do there
 	system   bool
+	until    time.Time // when the access token that stands for it ends; zero for who logged in
 }
 
 // System is a worker of the server itself, which may do everything everywhere.

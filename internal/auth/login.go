@@ -137,9 +137,9 @@ func (s *Service) RefreshToken(ctx context.Context, reg *Registry, value string)
 	return s.subject(reg, c)
 }
 
-// subject gives a token's subject the rights that it has now; an access token never more than its own.
+// subject gives a token's subject the rights that it has now; an access token never more than its own, nor for longer.
 func (s *Service) subject(reg *Registry, c claims) (Identity, error) {
-	id := Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access}
+	id := Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access, until: time.Unix(c.Expires, 0)}
 	if err := s.stillOpen(reg, id); err != nil {
 		return Identity{}, err
 	}
@@ -147,9 +147,14 @@ func (s *Service) subject(reg *Registry, c claims) (Identity, error) {
 		if c.Subject != reg.Name {
 			return Identity{}, fault.New(fault.Unauthenticated, "%.100s is not known to registry %s any more", c.Subject, reg.Name)
 		}
-		id.Grants = acr.Everything
+		id.Grants, id.until = acr.Everything, time.Time{}
 	}
 	return id, nil
+}
+
+// Allow is Policy.Allow, for a face that would otherwise read a body for nothing.
+func (s *Service) Allow(ctx context.Context, reg *Registry, on acr.Scope, acts ...acr.Action) error {
+	return Policy{}.Allow(ctx, reg.Key, on, acts...)
 }
 
 // Known tells whether the context has an identity that the registry knows. Errors: fault.Unauthenticated.
@@ -178,8 +183,12 @@ func (s *Service) Access(reg *Registry, service string, id Identity, asked []acr
 	return s.token(reg, service, id, accessToken, acr.Intersect(asked, id.Grants))
 }
 
-// Refresh makes a refresh token for an identity that logged in.
+// Refresh makes a refresh token for an identity that logged in. There is none, and no error, for anybody and for who came
+// with an access token: a refresh token gives all that the user may do, and an access token no more than it holds.
 func (s *Service) Refresh(reg *Registry, service string, id Identity) (Token, error) {
+	if id.Name == acr.AnonymousSubject || !id.until.IsZero() {
+		return Token{}, nil
+	}
 	return s.token(reg, service, id, refreshToken, nil)
 }
 

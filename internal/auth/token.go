@@ -72,6 +72,9 @@ func (s *Service) token(reg *Registry, service string, id Identity, kind string,
 		c.Access = access
 	}
 	expires := now.Add(life)
+	if !id.until.IsZero() && expires.After(id.until) {
+		expires = id.until
+	}
 	c.Expires = expires.Unix()
 	value, err := s.sign(c)
 	return Token{value, now, expires}, err

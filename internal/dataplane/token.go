@@ -88,7 +88,7 @@ func (f *Face) issue(q *request, w http.ResponseWriter, r *http.Request, id auth
 		Access: access.Value, Token: access.Value, Expires: int(access.Expires.Sub(access.Issued).Seconds()),
 		Issued: access.Issued.UTC().Format(time.RFC3339),
 	}
-	if offline && id.Name != acr.AnonymousSubject {
+	if offline {
 		refresh, err := f.opt.Auth.Refresh(q.reg, service, id)
 		if err != nil {
 			return err
