@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -29,9 +30,33 @@ type throttle struct {
 
 type attempt struct{ registry, user, address string }
 
+// account is a user at an address. Names are compared without regard to case, and one that nobody can have costs no more
+// memory than others.
+func account(registry, user, address string) attempt {
+	return attempt{registry, strings.Clone(strings.ToLower(user[:min(len(user), longestName)])), address}
+}
+
+// longestName is more than any user's name has, in bytes.
+const longestName = 64
+
+// attemptOf is whose failures count together. A name in other letters is the same account; a long one is cut, so
+// that what is kept of guesses is bounded.
+func attemptOf(registry, user, address string) attempt {
+	return attempt{registry, strings.Clone(strings.ToLower(user[:min(len(user), longestUser)])), address}
+}
+
+// longestUser is how much of a user name counts, in bytes.
+const longestUser = 64
+
 type failures struct {
 	count int
 	last  time.Time
+}
+
+// forgotten holds once they are old, and where the clock was set back behind them.
+func (f failures) forgotten(now time.Time) bool {
+	age := now.Sub(f.last)
+	return age > forgetAfter || age < 0
 }
 
 func newThrottle(now func() time.Time) *throttle {
@@ -46,7 +71,7 @@ func newThrottle(now func() time.Time) *throttle {
 func (t *throttle) allow(registry, user, address string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wait := max(t.wait(attempt{registry, user, address}, freePerAccount), t.wait(attempt{address: address}, freePerAddress))
+	wait := max(t.wait(attemptOf(registry, user, address), freePerAccount), t.wait(attempt{address: address}, freePerAddress))
 	if wait <= 0 {
 		return nil
 	}
@@ -58,7 +83,8 @@ func (t *throttle) wait(a attempt, free int) time.Duration {
 	if !ok || f.count < free {
 		return 0
 	}
-	if t.now().Sub(f.last) > forgetAfter {
+	now := t.now()
+	if f.forgotten(now) {
 		t.seen.Remove(a)
 		return 0
 	}
@@ -66,23 +92,24 @@ func (t *throttle) wait(a attempt, free int) time.Duration {
 	if n := f.count - free; n < 6 {
 		wait = min(firstWait<<n, longestWait)
 	}
-	return wait - t.now().Sub(f.last)
+	return wait - now.Sub(f.last)
 }
 
 func (t *throttle) failed(registry, user, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, a := range []attempt{{registry, user, address}, {address: address}} {
+	now := t.now()
+	for _, a := range []attempt{attemptOf(registry, user, address), {address: address}} {
 		f, _ := t.seen.Get(a)
-		if t.now().Sub(f.last) > forgetAfter {
+		if f.forgotten(now) {
 			f.count = 0
 		}
-		t.seen.Add(a, failures{f.count + 1, t.now()})
+		t.seen.Add(a, failures{f.count + 1, now})
 	}
 }
 
 func (t *throttle) passed(registry, user, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.seen.Remove(attempt{registry, user, address})
+	t.seen.Remove(attemptOf(registry, user, address))
 }
