@@ -30,8 +30,8 @@ type hold struct {
 
 // How long a newcomer waits for a holder, and how long a node's hold on a row lasts without renewal.
 const (
-	holdWait  = 10 * time.Second
-	holdLease = time.Minute
+	holdWait  = 15 * time.Second // longer than the lease: who comes after a node's crash waits and wins
+	holdLease = 6 * time.Second
 )
 
 func errHeld(id string) error {
@@ -77,7 +77,8 @@ func (h *hold) lease(ctx context.Context) error {
 	}
 	deadline := time.Now().Add(holdWait)
 	for !h.leased {
-		err := h.s.db.Update(ctx, func(tx *meta.Tx) (err error) {
+		// Not to be cut short: a lease taken and not known of would keep everybody out until it ends.
+		err := h.s.db.Update(context.WithoutCancel(ctx), func(tx *meta.Tx) (err error) {
 			h.leased, err = tx.HoldUpload(h.owner.row, h.s.db.Now().Add(holdLease))
 			return err
 		})
@@ -139,20 +140,26 @@ func (h *hold) cut() {
 	}
 }
 
+// settle ends the renewal, before a transaction lets go of the row.
+func (h *hold) settle() {
+	if h != nil && h.stop != nil {
+		h.stop()
+		h.renewing.Wait()
+		h.stop = nil
+	}
+}
+
 // release lets the next one in. rowFree tells that a transaction has let go of the row already, or ended it.
 func (h *hold) release(ctx context.Context, rowFree bool) error {
 	if h == nil {
 		return nil
 	}
 	var err error
-	if h.leased {
-		h.stop()
-		h.renewing.Wait()
-		if !rowFree {
-			err = h.s.db.Update(context.WithoutCancel(ctx), func(tx *meta.Tx) error {
-				return tx.ExtendUpload(h.owner.id, time.Time{})
-			})
-		}
+	h.settle()
+	if h.leased && !rowFree {
+		err = h.s.db.Update(context.WithoutCancel(ctx), func(tx *meta.Tx) error {
+			return tx.ExtendUpload(h.owner.id, time.Time{})
+		})
 	}
 	h.s.mu.Lock()
 	delete(h.s.holds, h.owner.id)

@@ -72,10 +72,6 @@ func (a asAdmin) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload,
 	return a.r.ResumeUpload(admin(ctx), repo, id)
 }
 
-func (a asAdmin) UploadSize(ctx context.Context, repo, id string) (int64, error) {
-	return a.r.UploadSize(admin(ctx), repo, id)
-}
-
 func (a asAdmin) MountBlob(ctx context.Context, repo, from string, d oci.Digest) (oci.Descriptor, error) {
 	return a.r.MountBlob(admin(ctx), repo, from, d)
 }

@@ -43,16 +43,6 @@ func (r Registry) upload(repo, id string) *upload {
 	return &upload{r: r, repo: repo, id: id, row: meta.Upload{ID: id, Registry: r.id, Repository: repo}}
 }
 
-// UploadSize is how much of an upload is durable.
-func (r Registry) UploadSize(ctx context.Context, repo, id string) (int64, error) {
-	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
-		return 0, err
-	}
-	u := r.upload(repo, id)
-	err := u.read(ctx)
-	return u.row.Size, err
-}
-
 // read takes the row as the one before left it. Errors: BLOB_UPLOAD_UNKNOWN.
 func (u *upload) read(ctx context.Context) error {
 	begun, ok := u.r.uploadBegun(u.repo, u.id)
@@ -244,6 +234,7 @@ func (u *upload) seal(ctx context.Context, d oci.Digest) (int64, error) {
 // publish names the sealed object as a blob in one transaction, in which the upload's row, if it has one, ends.
 func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Descriptor, error) {
 	r := u.r
+	u.hold.settle()
 	err := r.s.db.Update(ctx, func(tx *meta.Tx) error {
 		if u.saved {
 			if ended, err := tx.EndUpload(u.id); err != nil || !ended {
@@ -288,6 +279,7 @@ func (u *upload) pause(ctx context.Context) error {
 		crash.Point("upload.written")
 		u.row.Size = st.Size
 		if u.row.State, err = st.MarshalBinary(); err == nil {
+			u.hold.settle()
 			// A power loss may take the row back to an earlier state, which the bytes still fit.
 			err = u.r.s.db.Note(ctx, func(tx *meta.Tx) error { return tx.SaveUpload(u.row) })
 		}
@@ -308,6 +300,7 @@ func (u *upload) Abort(ctx context.Context) error {
 func (u *upload) abort(ctx context.Context) error {
 	size, object := u.Size(), u.row.Object
 	u.row.Object, u.row.Size, u.row.State = "", meta.Cancelled, nil
+	u.hold.settle()
 	err := u.r.s.db.Update(ctx, func(tx *meta.Tx) error {
 		if err := tx.SaveUpload(u.row); err != nil || object == "" {
 			return err

@@ -177,9 +177,15 @@ func incoming(w http.ResponseWriter, r *http.Request) io.Reader {
 	return body
 }
 
+// uploadStatus tells where an upload stands. It takes it up for that: who asks has lost its connection, and what it is
+// told must be what its next chunk is held against.
 func (f *Face) uploadStatus(q *request, w http.ResponseWriter, r *http.Request) error {
-	size, err := q.in.UploadSize(r.Context(), q.repo, q.ref)
+	u, err := q.in.ResumeUpload(r.Context(), q.repo, q.ref)
 	if err != nil {
+		return err
+	}
+	size := u.Size()
+	if err := u.Close(r.Context()); err != nil {
 		return err
 	}
 	progress(q, w, q.ref, size)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/oci"
 	"github.com/acre-registry/acre/internal/web"
@@ -71,6 +72,10 @@ func match(headers []string, digest string) bool {
 func (f *Face) putManifest(q *request, w http.ResponseWriter, r *http.Request) error {
 	ref, err := oci.ParseRef(q.ref)
 	if err != nil {
+		return err
+	}
+	// Asked again inside; here so that nobody without the right has a body read.
+	if err := f.opt.Auth.Allow(r.Context(), q.reg, acr.Repository(q.repo), acr.Pull, acr.Push); err != nil {
 		return err
 	}
 	body, err := web.ReadBody(w, r, oci.MaxManifest)

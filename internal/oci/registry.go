@@ -42,9 +42,6 @@ type Writer interface {
 	// cut off first, for its client is taken to have come back. Errors: BLOB_UPLOAD_UNKNOWN; Conflict where the
 	// holder does not let go.
 	ResumeUpload(ctx context.Context, repo, id string) (Upload, error)
-	// UploadSize is how many bytes of an upload are durable; it disturbs nobody who is writing it.
-	// Errors: BLOB_UPLOAD_UNKNOWN.
-	UploadSize(ctx context.Context, repo, id string) (int64, error)
 	// MountBlob makes a blob of the repository from readable in repo. With from == "" any repository that the
 	// caller can read will do. Errors: BLOB_UNKNOWN where there is none, or none that the caller may see.
 	MountBlob(ctx context.Context, repo, from string, d Digest) (Descriptor, error)

@@ -60,15 +60,6 @@ func (c *Client) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload,
 	return up, nil
 }
 
-// UploadSize implements oci.Writer.
-func (c *Client) UploadSize(ctx context.Context, repo, id string) (int64, error) {
-	up, err := c.ResumeUpload(ctx, repo, id) // to take an upload up is to ask for its size, no more
-	if err != nil {
-		return 0, err
-	}
-	return up.Size(), nil
-}
-
 // uploadURL is the address of an id.
 func (c *Client) uploadURL(repo, id string) (*url.URL, error) {
 	unknown := fault.New(fault.UploadUnknown, "upload %.100q of repository %s is not known: begin again", id, repo)

@@ -33,8 +33,6 @@ func nameRepository(s *suite) {
 		s.fails(err, fault.NameInvalid, "start upload in "+repo)
 		_, err = s.reg.ResumeUpload(s.ctx, repo, "no-such-upload")
 		s.fails(err, fault.NameInvalid, "resume upload in "+repo)
-		_, err = s.reg.UploadSize(s.ctx, repo, "no-such-upload")
-		s.fails(err, fault.NameInvalid, "size of an upload in "+repo)
 		_, err = s.reg.MountBlob(s.ctx, repo, "app", d)
 		s.fails(err, fault.NameInvalid, "mount into "+repo)
 		if repo != "" {
