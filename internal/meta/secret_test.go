@@ -129,3 +129,18 @@ func TestSecretsAreBoundToTheirNames(t *testing.T) {
 		})
 	}
 }
+
+func TestDerivedKeys(t *testing.T) {
+	t.Parallel()
+	store := metatest.Stores(t)["sqlite"]
+	key := meta.NewSealKey()
+	one, same := metatest.Open(t, store(t), meta.Options{SealKey: key}), metatest.Open(t, store(t), meta.Options{SealKey: key})
+	other := metatest.Open(t, store(t), meta.Options{SealKey: meta.NewSealKey()})
+	a := one.DerivedKey("uploads")
+	if len(a) < 32 || !bytes.Equal(a, same.DerivedKey("uploads")) {
+		t.Errorf("%d bytes, and other processes derive others", len(a))
+	}
+	if bytes.Equal(a, one.DerivedKey("other")) || bytes.Equal(a, other.DerivedKey("uploads")) || bytes.Equal(a, key) {
+		t.Error("another purpose or another seal key derives the same, or the seal key comes out")
+	}
+}

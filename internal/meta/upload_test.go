@@ -127,3 +127,29 @@ func TestSweepUploads(t *testing.T) {
 		})
 	}
 }
+
+func TestCancelledUploadsAreSweptWithoutLitter(t *testing.T) {
+	t.Parallel()
+	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
+		registry := newRegistry(t, db, "demo")
+		update(t, db, func(tx *meta.Tx) error {
+			return tx.SaveUpload(meta.Upload{ID: "u", Registry: registry, Repository: "app", Size: meta.Cancelled})
+		})
+		later := c.forward(time.Hour)
+		update(t, db, func(tx *meta.Tx) error {
+			stale, err := tx.StaleUploads(later, 10)
+			if err != nil || len(stale) != 1 || stale[0].Size != meta.Cancelled {
+				t.Errorf("stale are %+v: %v", stale, err)
+				return err
+			}
+			gone, err := tx.SweepUpload(stale[0], later)
+			if !gone {
+				t.Error("it is still there")
+			}
+			return err
+		})
+		if got := litter(t, db, c); len(got) > 0 {
+			t.Errorf("litter is %q", got)
+		}
+	})
+}

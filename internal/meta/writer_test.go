@@ -313,7 +313,14 @@ func TestCancelledWritesAreSkipped(t *testing.T) {
 		cancel()
 		release()
 		if err := <-got; !errors.Is(err, context.Canceled) || ran {
-			t.Errorf("got %v, and the function ran: %t", err, ran)
+			t.Errorf("cancelled in the queue: got %v, and the function ran: %t", err, ran)
+		}
+		fn := func(*meta.Tx) error { ran = true; return nil }
+		for range 20 { // there is a choice of ways for it
+			err, err2 := db.Change(ctx, registry, fn), db.Update(ctx, fn)
+			if !errors.Is(err, context.Canceled) || !errors.Is(err2, context.Canceled) || ran {
+				t.Fatalf("cancelled before: got %v and %v, and the function ran: %t", err, err2, ran)
+			}
 		}
 	})
 }

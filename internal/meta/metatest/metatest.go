@@ -33,15 +33,15 @@ func EachWith(t *testing.T, opt meta.Options, fn func(t *testing.T, db *meta.DB)
 }
 
 // Stores gives for each dialect a function that makes an empty store and names it by URL.
-func Stores(t *testing.T) map[string]func(t *testing.T) string {
+func Stores(t testing.TB) map[string]func(t testing.TB) string {
 	t.Helper()
-	stores := map[string]func(*testing.T) string{
-		"sqlite": func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "acre.db") },
+	stores := map[string]func(testing.TB) string{
+		"sqlite": func(t testing.TB) string { return "sqlite://" + filepath.Join(t.TempDir(), "acre.db") },
 	}
 	server := os.Getenv("ACRE_TEST_POSTGRES")
 	switch {
 	case server != "":
-		stores["postgres"] = func(t *testing.T) string { return database(t, server) }
+		stores["postgres"] = func(t testing.TB) string { return database(t, server) }
 	case os.Getenv("CI") == "true":
 		t.Error("ACRE_TEST_POSTGRES is not set: run this under scripts/with-postgres.sh")
 	default:
@@ -51,7 +51,7 @@ func Stores(t *testing.T) map[string]func(t *testing.T) string {
 }
 
 // Open opens a store and closes it with the test.
-func Open(t *testing.T, store string, opt meta.Options) *meta.DB {
+func Open(t testing.TB, store string, opt meta.Options) *meta.DB {
 	t.Helper()
 	if opt.SealKey == nil {
 		opt.SealKey = make([]byte, 32)
@@ -69,7 +69,7 @@ func Open(t *testing.T, store string, opt meta.Options) *meta.DB {
 }
 
 // database makes a database of its own for the test and drops it afterwards.
-func database(t *testing.T, server string) string {
+func database(t testing.TB, server string) string {
 	t.Helper()
 	admin, err := sql.Open("pgx", server)
 	if err != nil {
