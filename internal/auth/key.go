@@ -41,7 +41,7 @@ type keyring struct {
 func (k *keyring) load(ctx context.Context) error {
 	keys, err := k.stored(ctx)
 	if err == nil && len(keys) == 0 {
-		if _, err = k.add(ctx, "first"); err == nil {
+		if err = k.first(ctx); err == nil {
 			keys, err = k.stored(ctx)
 		}
 	}
@@ -75,31 +75,32 @@ func (k *keyring) stored(ctx context.Context) ([]tokenKey, error) {
 	return keys, err
 }
 
-// add makes a key. Its secret's name sorts by time; "first" is a name of its own, so that of two nodes that start
-// at once only one makes it.
-func (k *keyring) add(ctx context.Context, name string) (tokenKey, error) {
+// newKey makes a key and its form in the store.
+func newKey() (id string, der []byte, err error) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return tokenKey{}, err
+		return "", nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
+	der, err = x509.MarshalPKCS8PrivateKey(private)
+	return keyID(&private.PublicKey), der, err
+}
+
+// first makes the first key. It has a name of its own, so that of nodes that start at once only one makes it.
+func (k *keyring) first(ctx context.Context) error {
+	_, der, err := newKey()
 	if err != nil {
-		return tokenKey{}, err
+		return err
 	}
-	now := k.db.Now()
-	if name == "" {
-		name = fmt.Sprintf("later-%020d", now.UnixMicro())
-	}
-	err = k.db.Update(ctx, func(tx *meta.Tx) error {
-		_, err := tx.NewSecret(acr.TokenKeyPrefix+name, der)
+	return k.db.Update(ctx, func(tx *meta.Tx) error {
+		_, err := tx.NewSecret(acr.TokenKeyPrefix+"first", der)
 		return err
 	})
-	return tokenKey{keyID(&private.PublicKey), private, now}, err
 }
 
 // rotate makes a new key, with which tokens are signed from now on, and removes keys that no token can need.
+// Names sort by time, and also where the clock was set back. Errors: fault.Conflict where another node does the same.
 func (k *keyring) rotate(ctx context.Context) (id string, err error) {
-	added, err := k.add(ctx, "")
+	id, der, err := newKey()
 	if err != nil {
 		return "", err
 	}
@@ -108,18 +109,27 @@ func (k *keyring) rotate(ctx context.Context) (id string, err error) {
 		if err != nil {
 			return err
 		}
-		for i := 0; i+1 < len(secrets); i++ {
-			if k.db.Now().Sub(secrets[i+1].Created) > retire {
-				if err := tx.DeleteSecret(secrets[i].Name); err != nil {
+		now := k.db.Now()
+		name := fmt.Sprintf("%slater-%020d", acr.TokenKeyPrefix, now.UnixMicro())
+		for i, s := range secrets {
+			if name <= s.Name {
+				name = s.Name + "0"
+			}
+			if i+1 < len(secrets) && now.Sub(secrets[i+1].Created) > retire {
+				if err := tx.DeleteSecret(s.Name); err != nil {
 					return err
 				}
 			}
 		}
-		return nil
+		put, err := tx.NewSecret(name, der)
+		if err == nil && !put {
+			err = fault.New(fault.Conflict, "another node changes the token keys at this moment: look whether that will do")
+		}
+		return err
 	}); err != nil {
 		return "", err
 	}
-	return added.id, k.load(ctx)
+	return id, k.load(ctx)
 }
 
 // signer is the newest key.
@@ -139,7 +149,8 @@ func (k *keyring) verifier(ctx context.Context, id string) (*rsa.PublicKey, erro
 				return &k.keys[i].private.PublicKey, nil
 			}
 		}
-		fresh := k.db.Now().Sub(k.read) < time.Second
+		age := k.db.Now().Sub(k.read)
+		fresh := age >= 0 && age < time.Second // below 0 the clock was set back
 		k.mu.Unlock()
 		if again || fresh {
 			return nil, fault.New(fault.Unauthenticated, "the token was signed with a key that is not known here: log in again")

@@ -39,15 +39,6 @@ func account(registry, user, address string) attempt {
 // longestName is more than any user's name has, in bytes.
 const longestName = 64
 
-// attemptOf is whose failures count together. A name in other letters is the same account; a long one is cut, so
-// that what is kept of guesses is bounded.
-func attemptOf(registry, user, address string) attempt {
-	return attempt{registry, strings.Clone(strings.ToLower(user[:min(len(user), longestUser)])), address}
-}
-
-// longestUser is how much of a user name counts, in bytes.
-const longestUser = 64
-
 type failures struct {
 	count int
 	last  time.Time
@@ -71,7 +62,7 @@ func newThrottle(now func() time.Time) *throttle {
 func (t *throttle) allow(registry, user, address string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wait := max(t.wait(attemptOf(registry, user, address), freePerAccount), t.wait(attempt{address: address}, freePerAddress))
+	wait := max(t.wait(account(registry, user, address), freePerAccount), t.wait(attempt{address: address}, freePerAddress))
 	if wait <= 0 {
 		return nil
 	}
@@ -99,7 +90,7 @@ func (t *throttle) failed(registry, user, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	for _, a := range []attempt{attemptOf(registry, user, address), {address: address}} {
+	for _, a := range []attempt{account(registry, user, address), {address: address}} {
 		f, _ := t.seen.Get(a)
 		if f.forgotten(now) {
 			f.count = 0
@@ -111,5 +102,5 @@ func (t *throttle) failed(registry, user, address string) {
 func (t *throttle) passed(registry, user, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.seen.Remove(attemptOf(registry, user, address))
+	t.seen.Remove(account(registry, user, address))
 }

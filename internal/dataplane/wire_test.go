@@ -118,7 +118,7 @@ func basicAuth(user, password string) string {
 func (a answer) want(t testing.TB, what string, status int, code string) {
 	t.Helper()
 	if a.status != status {
-		t.Errorf("%s: status %d, want %d: %s", what, a.status, status, a.body)
+		t.Errorf("%s: status %d, want %d: %.300s", what, a.status, status, a.body)
 		return
 	}
 	if code == "" {
