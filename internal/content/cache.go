@@ -29,7 +29,7 @@ type key struct {
 const (
 	aManifest  = 'm' // by tag or digest: *manifest
 	aBlob      = 'b' // by digest: *member
-	aReferrers = 'r' // by subject: *pages
+	aReferrers = 'r' // by the subject's fallback tag: *pages
 )
 
 type entry struct {

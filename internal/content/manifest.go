@@ -2,7 +2,6 @@ package content
 
 import (
 	"context"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -50,23 +49,6 @@ func checkRef(ref oci.Ref) error {
 	return oci.CheckTag(ref.Tag)
 }
 
-// sharedTag is manifest for a tag where nodes share the store: where it points to is looked up each time, only the
-// manifest there is remembered.
-func (r Registry) sharedTag(ctx context.Context, repo, tag string) (*manifest, error) {
-	var d oci.Digest
-	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
-		d, err = tx.TagDigest(r.id, repo, tag)
-		return err
-	})
-	if err == nil && d == "" {
-		err = manifestUnknown(repo, oci.Ref{Tag: tag})
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r.manifest(ctx, repo, oci.Ref{Digest: d})
-}
-
 // manifest looks into the cache, then into the store.
 func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*manifest, error) {
 	k := r.key(aManifest, repo, ref.String())
@@ -75,8 +57,51 @@ func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*mani
 		return found.(*manifest), nil
 	}
 	if ref.Tag != "" && r.s.db.Shared() {
-		return r.sharedTag(ctx, repo, ref.Tag)
+		return r.sharedTag(ctx, repo, ref)
 	}
+	m, err := r.load(ctx, repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	cost := int64(len(m.body) + len(ref.Tag))
+	if ref.Tag != "" {
+		// Only known now, the digest is not remembered too: what was dropped since the read would come back.
+		if same, _ := r.s.cache.get(r.key(aManifest, repo, string(m.desc.Digest))); same != nil {
+			m, cost = same.(*manifest), int64(len(ref.Tag))
+		}
+	}
+	r.s.cache.put(k, m, cost, ticket)
+	return m, nil
+}
+
+// sharedTag is manifest for a tag where nodes share the store: where it points to is looked up each time, only the
+// manifest there is remembered.
+func (r Registry) sharedTag(ctx context.Context, repo string, ref oci.Ref) (*manifest, error) {
+	var d oci.Digest
+	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		d, err = tx.TagDigest(r.id, repo, ref.Tag)
+		return err
+	})
+	if err == nil && d == "" {
+		err = manifestUnknown(repo, ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	k := r.key(aManifest, repo, string(d))
+	found, ticket := r.s.cache.get(k)
+	if found != nil {
+		return found.(*manifest), nil
+	}
+	m, err := r.load(ctx, repo, ref) // by the tag again: it may have moved, and the manifest that it left be gone
+	if err == nil && m.desc.Digest == d {
+		r.s.cache.put(k, m, int64(len(m.body)), ticket)
+	}
+	return m, err
+}
+
+// load reads a manifest from the store.
+func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest, error) {
 	var row meta.Manifest
 	var ok bool
 	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
@@ -93,22 +118,10 @@ func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*mani
 	if err != nil {
 		return nil, err
 	}
-	m := &manifest{
+	return &manifest{
 		desc: oci.Descriptor{MediaType: row.MediaType, Digest: row.Digest, Size: int64(len(row.Body))},
 		body: row.Body,
-	}
-	cost := int64(len(row.Body) + len(ref.Tag))
-	if ref.Tag != "" {
-		byDigest := r.key(aManifest, repo, string(row.Digest))
-		if same, ticket := r.s.cache.get(byDigest); same != nil {
-			m, cost = same.(*manifest), int64(len(ref.Tag))
-		} else {
-			r.s.cache.put(byDigest, m, cost, ticket)
-			cost = int64(len(ref.Tag))
-		}
-	}
-	r.s.cache.put(k, m, cost, ticket)
-	return m, nil
+	}, nil
 }
 
 // PutManifest stores a manifest under its digest and, where ref is a tag, under that.
@@ -160,7 +173,7 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string
 		row := meta.Manifest{Repository: repository, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Body: body}
 		if m.Subject != nil {
 			row.Subject = m.Subject.Digest
-			drop = append(drop, r.key(aReferrers, repo, string(row.Subject)))
+			drop = append(drop, r.referrersKey(repo, row.Subject))
 		}
 		if id, err = tx.PutManifest(row, names); err != nil {
 			return err
@@ -224,17 +237,19 @@ func (r Registry) claim(tx *meta.Tx, repository int64, m oci.Manifest) ([]oci.Di
 
 // tagKeys are what the cache may know of a tag: the manifest, and, where it is a fallback tag, a subject's referrers.
 func (r Registry) tagKeys(repo, tag string) []key {
-	keys := []key{r.key(aManifest, repo, tag)}
-	if alg, enc, ok := strings.Cut(tag, "-"); ok {
-		if d, err := oci.ParseDigest(alg + ":" + enc); err == nil {
-			keys = append(keys, r.key(aReferrers, repo, string(d)))
-		}
-	}
-	return keys
+	return []key{r.key(aManifest, repo, tag), r.key(aReferrers, repo, tag)}
 }
 
-// treeBatch is how many manifests one transaction deletes at most.
-const treeBatch = 200
+// referrersKey is what the cache keeps a subject's referrers under: the fallback tag, which can change them.
+func (r Registry) referrersKey(repo string, subject oci.Digest) key {
+	return r.key(aReferrers, repo, oci.FallbackTag(subject))
+}
+
+// Bounds of one transaction's deletions: manifests it deletes, and those it keeps in mind on the way to the furthest.
+const (
+	treeBatch = 200
+	maxStack  = 20 * treeBatch
+)
 
 // deleted is what a step of a deletion took.
 type deleted struct {
@@ -251,43 +266,52 @@ func (r Registry) DeleteManifest(ctx context.Context, repo string, d oci.Digest)
 	if err := checkDigest(d); err != nil {
 		return err
 	}
-	for done := false; !done; {
+	for from := d; from != ""; {
+		var next oci.Digest
 		err := r.s.db.Change(ctx, r.id, func(tx *meta.Tx) (err error) {
-			done, err = r.deleteTree(ctx, tx, repo, d)
+			next, err = r.deleteTree(ctx, tx, repo, d, from)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		from = next
 	}
 	return nil
 }
 
-func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, d oci.Digest) (done bool, err error) {
-	unknown := manifestUnknown(repo, oci.Ref{Digest: d})
+// deleteTree takes a step of deleting root: it begins at from, root or what refers to it over however many others, and
+// tells where to begin the next; "" where root is gone.
+func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, root, from oci.Digest) (next oci.Digest, err error) {
 	row, err := tx.Repository(r.id, repo)
 	if err != nil {
-		return false, orUnknown(err, unknown)
+		return "", orUnknown(err, manifestUnknown(repo, oci.Ref{Digest: root}))
 	}
-	id, subject, err := tx.ManifestID(row.ID, d)
+	id, subject, err := tx.ManifestID(row.ID, from)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	if id == 0 {
-		return false, unknown
+		if from != root {
+			return root, nil // somebody else deleted it
+		}
+		return "", manifestUnknown(repo, oci.Ref{Digest: root})
 	}
 	// A stack, not recursion: referrers of referrers may be deep. Who refers to itself is met once.
-	stack := []meta.Manifest{{ID: id, Repository: row.ID, Digest: d, Subject: subject}}
+	stack := []meta.Manifest{{ID: id, Repository: row.ID, Digest: from, Subject: subject}}
 	seen := map[int64]bool{id: true}
 	var step deleted
 	for len(stack) > 0 {
-		if len(step.manifests) == treeBatch || len(stack) > 20*treeBatch {
-			return false, nil
-		}
 		top := stack[len(stack)-1]
+		if len(step.manifests) == treeBatch {
+			return root, nil
+		}
+		if len(stack) > maxStack {
+			return top.Digest, nil
+		}
 		referrers, err := tx.ReferrersOf(row.ID, top.Digest, treeBatch)
 		if err != nil {
-			return false, err
+			return "", err
 		}
 		leaf := true
 		for _, m := range referrers {
@@ -301,10 +325,13 @@ func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, d oc
 		}
 		stack = stack[:len(stack)-1]
 		if err := r.deleteOne(ctx, tx, row, top, &step); err != nil {
-			return false, err
+			return "", err
 		}
 	}
-	return true, nil
+	if from != root {
+		return root, nil
+	}
+	return "", nil
 }
 
 // deleteOne removes one manifest and its tags.
@@ -322,7 +349,7 @@ func (r Registry) deleteOne(ctx context.Context, tx *meta.Tx, row meta.Repositor
 	}
 	drop := []key{r.key(aManifest, row.Name, string(m.Digest))}
 	if m.Subject != "" {
-		drop = append(drop, r.key(aReferrers, row.Name, string(m.Subject)))
+		drop = append(drop, r.referrersKey(row.Name, m.Subject))
 	}
 	for _, t := range tags {
 		drop = append(drop, r.tagKeys(row.Name, t)...)

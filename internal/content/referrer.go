@@ -12,13 +12,15 @@ import (
 	"github.com/acre-registry/acre/internal/oci"
 )
 
-// pages are the first pages of one subject's referrers, by filter and limit, as the cache keeps them.
+// pages are the first pages of one subject's referrers, by filter and limit, as the cache keeps them: of several
+// subjects where they have one fallback tag, which is cut short.
 type pages struct {
 	mu sync.Mutex
 	by map[pageKey]*oci.Referrers
 }
 
 type pageKey struct {
+	subject      oci.Digest
 	artifactType string
 	limit        int
 }
@@ -39,8 +41,8 @@ func (r Registry) Referrers(ctx context.Context, repo string, d oci.Digest, arti
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
-	k := r.key(aReferrers, repo, string(d))
-	pk := pageKey{artifactType, p.Limit}
+	k := r.referrersKey(repo, d)
+	pk := pageKey{d, artifactType, p.Limit}
 	found, ticket := r.s.cache.get(k)
 	if found != nil && p.After == "" {
 		if page := found.(*pages).get(pk); page != nil {
