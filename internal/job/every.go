@@ -13,8 +13,10 @@ import (
 	"github.com/acre-registry/acre/internal/meta"
 )
 
-// elsewhereTime is how long to leave a schedule alone that another node is at.
-const elsewhereTime = 10 * time.Second
+const (
+	elsewhereTime = 10 * time.Second // how long to leave a schedule alone that another node is at
+	longestWait   = 10 * time.Minute // between two looks at when it is due: the clock may be set
+)
 
 // schedule is something that is done now and then.
 type schedule struct {
@@ -57,6 +59,9 @@ func (r *run) schedule(ctx context.Context, s *schedule) {
 	s.busy = true
 	r.start("schedule "+s.name, func() {
 		wait := r.once(ctx, s)
+		if longest := r.opt.Now().Add(longestWait); wait.After(longest) {
+			wait = longest
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.busy, s.wait = false, wait

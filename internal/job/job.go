@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/acre-registry/acre/internal/meta"
@@ -107,8 +106,8 @@ type run struct {
 	working sync.WaitGroup
 	asked   time.Time // when it last looked for jobs of unknown kinds
 	unknown []string
-	failing bool         // the store could not be reached
-	jobs    atomic.Int32 // that run
+	failing bool     // the store could not be reached
+	jobs    sync.Map // IDs of those that run
 
 	mu     sync.Mutex
 	active map[string]int // what runs, by name

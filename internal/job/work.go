@@ -12,13 +12,14 @@ import (
 
 // claim takes as many jobs as there are free workers.
 func (r *run) claim(ctx context.Context) error {
-	free := r.opt.Workers - int(r.jobs.Load())
-	if free == 0 || len(r.kinds) == 0 {
+	want := meta.Wanted{Kinds: r.kinds, Except: r.running()}
+	free := r.opt.Workers - len(want.Except)
+	if free == 0 {
 		return nil
 	}
 	due := false
 	if err := r.opt.DB.Look(ctx, func(tx *meta.Tx) (err error) {
-		due, err = tx.JobsDue(r.kinds)
+		due, err = tx.JobsDue(want)
 		return err
 	}); err != nil || !due {
 		return err
@@ -26,19 +27,27 @@ func (r *run) claim(ctx context.Context) error {
 	var jobs []meta.Job
 	until := r.opt.Now().Add(claimTime)
 	if err := r.opt.DB.Note(ctx, func(tx *meta.Tx) (err error) {
-		jobs, err = tx.ClaimJobs(r.kinds, until, free)
+		jobs, err = tx.ClaimJobs(want, until, free)
 		return err
 	}); err != nil {
 		return err
 	}
 	for _, j := range jobs {
-		r.jobs.Add(1)
+		r.jobs.Store(j.ID, nil)
 		r.start("job "+j.Kind, func() {
-			defer r.jobs.Add(-1)
+			defer r.jobs.Delete(j.ID)
 			r.work(ctx, j, until)
 		})
 	}
 	return nil
+}
+
+// running lists the jobs that run here.
+func (r *run) running() (ids []int64) {
+	for id := range r.jobs.Range {
+		ids = append(ids, id.(int64))
+	}
+	return ids
 }
 
 // work does a job and notes how it ended.

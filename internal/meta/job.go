@@ -30,25 +30,47 @@ func (tx *Tx) EnqueueAt(i acr.Intent, due time.Time) error {
 }
 
 // JobsDue tells whether ClaimJobs would find a job.
-func (tx *Tx) JobsDue(kinds []string) (bool, error) {
-	if len(kinds) == 0 {
+func (tx *Tx) JobsDue(w Wanted) (bool, error) {
+	if len(w.Kinds) == 0 {
 		return false, nil
 	}
-	now := tx.now()
+	query, args := w.where(tx.now())
 	var id int64
-	query, args := ofKinds("SELECT id FROM job WHERE dead = 0 AND due <= ? AND claimed < ?", kinds, now, now)
-	return tx.one(query+" LIMIT 1", args, &id)
+	return tx.one("SELECT id FROM job WHERE "+query+" LIMIT 1", args, &id)
 }
 
-// ClaimJobs takes jobs of some kinds that are due for as long as until, at most limit, oldest first. Each counts as
-// an attempt.
-func (tx *Tx) ClaimJobs(kinds []string, until time.Time, limit int) ([]Job, error) {
-	if len(kinds) == 0 {
+// Wanted says which jobs to claim.
+type Wanted struct {
+	Kinds  []string
+	Except []int64 // those that run in this process: when the clock jumps, their claims seem to have run out
+}
+
+// where is the condition for jobs that are wanted and free. The number of kinds is one for each process and that of
+// exceptions is small, so that the texts stay few.
+func (w Wanted) where(now int64) (query string, args []any) {
+	args = []any{now, now}
+	for _, kind := range w.Kinds {
+		args = append(args, kind)
+	}
+	query = "dead = 0 AND due <= ? AND claimed < ? AND kind IN (?" + strings.Repeat(", ?", len(w.Kinds)-1) + ")"
+	if len(w.Except) > 0 {
+		for _, id := range w.Except {
+			args = append(args, id)
+		}
+		query += " AND id NOT IN (?" + strings.Repeat(", ?", len(w.Except)-1) + ")"
+	}
+	return query, args
+}
+
+// ClaimJobs takes jobs that are wanted and due for as long as until, at most limit, oldest first. Each counts as an
+// attempt.
+func (tx *Tx) ClaimJobs(w Wanted, until time.Time, limit int) ([]Job, error) {
+	if len(w.Kinds) == 0 {
 		return nil, nil
 	}
 	now := tx.now()
-	query, args := ofKinds("SELECT id FROM job WHERE dead = 0 AND due <= ? AND claimed < ?", kinds, now, now)
-	ids, err := list[int64](tx, query+" ORDER BY due, id LIMIT ? "+tx.db.d.skipLock, append(args, limit)...)
+	query, args := w.where(now)
+	ids, err := list[int64](tx, "SELECT id FROM job WHERE "+query+" ORDER BY due, id LIMIT ? "+tx.db.d.skipLock, append(args, limit)...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +89,6 @@ func (tx *Tx) ClaimJobs(kinds []string, until time.Time, limit int) ([]Job, erro
 		}
 	}
 	return out, nil
-}
-
-// ofKinds adds a condition on kinds. A process asks for one number of kinds, so that the texts stay few.
-func ofKinds(query string, kinds []string, args ...any) (string, []any) {
-	for _, kind := range kinds {
-		args = append(args, kind)
-	}
-	return query + " AND kind IN (?" + strings.Repeat(", ?", len(kinds)-1) + ")", args
 }
 
 // HoldJob keeps a claim until a time; held is false where another has claimed the job since, or it is gone.
@@ -199,5 +213,14 @@ func (tx *Tx) Due(name string) (time.Time, error) {
 // SetDue writes down when it is to be done next, and lets go of the lease, if holder still has it.
 func (tx *Tx) SetDue(name, holder string, due time.Time) error {
 	_, err := tx.exec("UPDATE lease SET due = ?, until = 0 WHERE name = ? AND holder = ?", due.UnixMicro(), name, holder)
+	return err
+}
+
+// free lets go of every claim and lease, for a process that has the store to itself: who held them is dead.
+func (tx *Tx) free() error {
+	if _, err := tx.exec("UPDATE job SET claimed = 0 WHERE claimed > 0"); err != nil {
+		return err
+	}
+	_, err := tx.exec("UPDATE lease SET until = 0 WHERE until > 0")
 	return err
 }

@@ -1,6 +1,7 @@
 package meta_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func eachWithClock(t *testing.T, fn func(t *testing.T, db *meta.DB, c *clock)) {
 func claim(t *testing.T, db *meta.DB, limit int, kinds ...string) (jobs []meta.Job) {
 	t.Helper()
 	update(t, db, func(tx *meta.Tx) (err error) {
-		jobs, err = tx.ClaimJobs(kinds, db.Now().Add(time.Minute), limit)
+		jobs, err = tx.ClaimJobs(meta.Wanted{Kinds: kinds}, db.Now().Add(time.Minute), limit)
 		return err
 	})
 	return jobs
@@ -65,11 +66,11 @@ func TestJobs(t *testing.T) {
 		}
 		look(t, db, func(tx *meta.Tx) error {
 			for kind, want := range map[string]bool{"mail": false, "fax": true, "pigeon": false} {
-				if due, err := tx.JobsDue([]string{kind}); due != want || err != nil {
+				if due, err := tx.JobsDue(meta.Wanted{Kinds: []string{kind}}); due != want || err != nil {
 					t.Errorf("%s is due: %t, %v", kind, due, err)
 				}
 			}
-			if due, err := tx.JobsDue(nil); due || err != nil {
+			if due, err := tx.JobsDue(meta.Wanted{}); due || err != nil {
 				t.Errorf("due without a kind: %v", err)
 			}
 			kinds, err := tx.JobKinds()
@@ -147,6 +148,71 @@ func TestJobs(t *testing.T) {
 	})
 }
 
+func TestClaimsExceptSome(t *testing.T) {
+	t.Parallel()
+	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
+		update(t, db, func(tx *meta.Tx) error {
+			return errors.Join(tx.Enqueue(intent{"a", "mail"}), tx.Enqueue(intent{"b", "mail"}), tx.Enqueue(intent{"c", "mail"}))
+		})
+		running := claim(t, db, 2, "mail")
+		c.forward(time.Hour) // their claims seem to have run out
+		w := meta.Wanted{Kinds: []string{"mail"}, Except: []int64{running[0].ID, running[1].ID}}
+		update(t, db, func(tx *meta.Tx) error {
+			jobs, err := tx.ClaimJobs(w, c.Now().Add(time.Minute), 10)
+			if len(jobs) != 1 || string(jobs[0].Args) != `{"name":"c"}` {
+				t.Errorf("claimed %+v", jobs)
+			}
+			return err
+		})
+		look(t, db, func(tx *meta.Tx) error {
+			due, err := tx.JobsDue(w)
+			if due {
+				t.Error("something is due besides")
+			}
+			return err
+		})
+		update(t, db, func(tx *meta.Tx) error {
+			for _, j := range running {
+				if held, err := tx.HoldJob(j, c.Now().Add(time.Minute)); !held || err != nil {
+					t.Errorf("a claim that ran out and was not taken is held: %t, %v", held, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// TestOpenFreesClaims: a SQLite store's last process is dead, another's is not.
+func TestOpenFreesClaims(t *testing.T) {
+	t.Parallel()
+	for name, store := range metatest.Stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := store(t)
+			db := metatest.Open(t, url, meta.Options{})
+			update(t, db, func(tx *meta.Tx) error {
+				_, err := tx.Lease("sweep", "first", db.Now().Add(time.Hour))
+				return errors.Join(err, tx.Enqueue(intent{"a", "mail"}))
+			})
+			claim(t, db, 1, "mail")
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db = metatest.Open(t, url, meta.Options{})
+			if jobs := claim(t, db, 1, "mail"); len(jobs) != 1 != db.Shared() {
+				t.Errorf("claimed %+v", jobs)
+			}
+			update(t, db, func(tx *meta.Tx) error {
+				taken, err := tx.Lease("sweep", "second", db.Now().Add(time.Hour))
+				if taken == db.Shared() {
+					t.Errorf("the lease is taken: %t", taken)
+				}
+				return err
+			})
+		})
+	}
+}
+
 func TestNoJobIsClaimedTwice(t *testing.T) {
 	t.Parallel()
 	metatest.Each(t, func(t *testing.T, db *meta.DB) {
@@ -164,7 +230,7 @@ func TestNoJobIsClaimedTwice(t *testing.T) {
 		err := together(8, func(int) error {
 			for range jobs / 2 {
 				err := db.Update(t.Context(), func(tx *meta.Tx) error {
-					got, err := tx.ClaimJobs([]string{"mail"}, db.Now().Add(time.Hour), 3)
+					got, err := tx.ClaimJobs(meta.Wanted{Kinds: []string{"mail"}}, db.Now().Add(time.Hour), 3)
 					tx.OnCommit(func() {
 						mu.Lock()
 						defer mu.Unlock()

@@ -92,6 +92,9 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 	if d == &sqliteDialect {
 		db.flusher = &flusher{path: strings.TrimSuffix(db.lock.path, ".lock") + "-wal"}
 		db.running.Go(db.checkpoint)
+		if err := db.Note(ctx, (*Tx).free); err != nil {
+			return nil, errors.Join(fmt.Errorf("open metadata: %w", err), db.Close())
+		}
 	}
 	return db, nil
 }
@@ -214,6 +217,9 @@ func (db *DB) with(ctx context.Context, pool chan *session, fn func(context.Cont
 	defer func() { pool <- s }()
 	if db.ctx.Err() != nil {
 		return stopping()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if db.d.shared {
 		var cancel context.CancelFunc

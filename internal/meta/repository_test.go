@@ -240,7 +240,13 @@ func TestTags(t *testing.T) {
 			if err != nil || !found || m.Digest != digestOf("one") || string(m.Body) != "one" {
 				t.Errorf("got %+v, %t, %v", m, found, err)
 			}
+			if d, err := tx.TagDigest(registry, "app", "v1"); d != digestOf("one") || err != nil {
+				t.Errorf("it points to %q: %v", d, err)
+			}
 			for _, miss := range [][2]string{{"app", "v2"}, {"other", "v1"}, {"app", "V1"}} {
+				if d, err := tx.TagDigest(registry, miss[0], miss[1]); d != "" || err != nil {
+					t.Errorf("%s points to %q: %v", miss, d, err)
+				}
 				if _, found, err := tx.ManifestByTag(registry, miss[0], miss[1]); found || err != nil {
 					t.Errorf("%s was found: %v", miss, err)
 				}

@@ -39,8 +39,10 @@ func (s *session) reopen(ctx context.Context) error {
 // it takes another.
 func (s *session) begin(ctx context.Context, query string) error {
 	err := s.run(ctx, query)
-	if err != nil && s.db.d.classify(err) == away && s.reopen(ctx) == nil {
-		err = s.run(ctx, query)
+	if err != nil && s.db.d.classify(err) == away {
+		if err = s.reopen(ctx); err == nil {
+			err = s.run(ctx, query)
+		}
 	}
 	s.open = err == nil
 	return err
