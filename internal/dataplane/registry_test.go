@@ -34,7 +34,7 @@ type server struct {
 const password = "a password for tests"
 
 // start serves the registry "acre", whose admin user has password, over HTTP.
-func start(t *testing.T, db *meta.DB) *server {
+func start(t testing.TB, db *meta.DB) *server {
 	t.Helper()
 	ctx := auth.As(context.Background(), auth.System("test"))
 	bucket, err := disk.Open(filepath.Join(t.TempDir(), "blobs"))
