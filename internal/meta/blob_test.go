@@ -231,92 +231,109 @@ func TestDeleteMember(t *testing.T) {
 	})
 }
 
+// idleBlobs makes five blobs of 100 bytes, a minute apart, in the repository app.
+func idleBlobs(t *testing.T, db *meta.DB, c *clock, registry int64) (digests []oci.Digest) {
+	t.Helper()
+	for i := range 5 {
+		d := digestOf(fmt.Sprint(i))
+		digests = append(digests, d)
+		update(t, db, func(tx *meta.Tx) error {
+			if err := tx.PutBlob(registry, d, 100, fmt.Sprint("object", i)); err != nil {
+				return err
+			}
+			_, err := tx.AddMember(registry, "app", d)
+			return err
+		})
+		c.forward(time.Minute)
+	}
+	return digests
+}
+
 func TestCollect(t *testing.T) {
 	t.Parallel()
-	for name, store := range metatest.Stores(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newClock()
-			db := metatest.Open(t, store(t), meta.Options{Now: c.Now})
-			registry, repository := newRepository(t, db, "app")
-			var digests []oci.Digest
-			for i := range 5 {
-				d := digestOf(fmt.Sprint(i))
-				digests = append(digests, d)
-				update(t, db, func(tx *meta.Tx) error {
-					if err := tx.PutBlob(registry, d, 100, fmt.Sprint("object", i)); err != nil {
-						return err
-					}
-					_, err := tx.AddMember(registry, "app", d)
-					return err
-				})
-				c.forward(time.Minute)
+	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
+		registry, repository := newRepository(t, db, "app")
+		digests := idleBlobs(t, db, c, registry)
+		before := c.Now().Add(-time.Minute) // the last is too young
+		update(t, db, func(tx *meta.Tx) error { _, err := tx.Name(repository, digests[0]); return err })
+		var idle []meta.Idle
+		look(t, db, func(tx *meta.Tx) (err error) {
+			idle, err = tx.IdleMembers(registry, before, 2)
+			if len(idle) != 2 || idle[0].Digest != digests[1] || idle[1].Digest != digests[2] || err != nil {
+				t.Errorf("the two oldest are %+v: %v", idle, err)
 			}
-			before := c.Now().Add(-time.Minute) // the last is too young
-			update(t, db, func(tx *meta.Tx) error { _, err := tx.Name(repository, digests[0]); return err })
-			var idle []meta.Idle
-			look(t, db, func(tx *meta.Tx) (err error) {
-				idle, err = tx.IdleMembers(registry, before, 2)
-				if len(idle) != 2 || idle[0].Digest != digests[1] || idle[1].Digest != digests[2] {
-					t.Errorf("the two oldest are %+v", idle)
-				}
-				idle, err = tx.IdleMembers(registry, before, 10)
-				return err
-			})
-			if len(idle) != 3 || idle[0].Name != "app" || idle[0].Repository != repository || idle[0].Size != 100 {
-				t.Fatalf("idle are %+v", idle)
-			}
-			// Between finding and taking, one is named and one is touched.
-			update(t, db, func(tx *meta.Tx) error {
-				if _, err := tx.Name(repository, digests[2]); err != nil {
-					return err
-				}
-				_, err := tx.Touch(registry, "app", digests[3])
-				return err
-			})
-			for i, want := range []bool{true, false, false} {
-				change(t, db, registry, func(tx *meta.Tx) error {
-					gone, err := tx.CollectMember(registry, idle[i])
-					if gone != want {
-						t.Errorf("%d was collected: %t", i, gone)
-					}
-					return err
-				})
-			}
-			if got := litter(t, db, c); !slices.Equal(got, []string{"object1"}) {
-				t.Errorf("litter is %q", got)
-			}
-			pending := func(wantLitter, wantObjects, wantIdle int64) {
-				t.Helper()
-				look(t, db, func(tx *meta.Tx) error {
-					bytes, objects, idle, err := tx.Pending()
-					if bytes != wantLitter || objects != wantObjects || idle != wantIdle {
-						t.Errorf("pending are %d bytes in %d objects and %d idle bytes", bytes, objects, idle)
-					}
-					return err
-				})
-			}
-			pending(100, 1, 200) // the touched one and the youngest are idle
-			update(t, db, func(tx *meta.Tx) error {
-				if err := tx.Litter("object1", 100); err != nil { // noted twice is noted once
-					return err
-				}
-				return tx.Litter("more", 11)
-			})
-			pending(111, 2, 200)
-			look(t, db, func(tx *meta.Tx) error {
-				old, err := tx.LitterBefore(c.Now(), 10)
-				if len(old) != 0 {
-					t.Errorf("litter of this moment is older than it: %v", old)
-				}
-				return err
-			})
-			for _, key := range litter(t, db, c) {
-				update(t, db, func(tx *meta.Tx) error { return tx.Swept(key) })
-			}
-			pending(0, 0, 200)
+			idle, err = tx.IdleMembers(registry, before, 10)
+			return err
 		})
-	}
+		if len(idle) != 3 || idle[0].Name != "app" || idle[0].Repository != repository || idle[0].Size != 100 {
+			t.Fatalf("idle are %+v", idle)
+		}
+		// Between finding and taking, one is named and one is touched.
+		update(t, db, func(tx *meta.Tx) error {
+			if _, err := tx.Name(repository, digests[2]); err != nil {
+				return err
+			}
+			_, err := tx.Touch(registry, "app", digests[3])
+			return err
+		})
+		for i, want := range []bool{true, false, false} {
+			change(t, db, registry, func(tx *meta.Tx) error {
+				gone, err := tx.CollectMember(registry, idle[i])
+				if gone != want {
+					t.Errorf("%d was collected: %t", i, gone)
+				}
+				return err
+			})
+		}
+		if got := litter(t, db, c); !slices.Equal(got, []string{"object1"}) {
+			t.Errorf("litter is %q", got)
+		}
+	})
+}
+
+func TestPending(t *testing.T) {
+	t.Parallel()
+	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
+		pending := func(wantLitter, wantObjects, wantIdle int64) {
+			t.Helper()
+			look(t, db, func(tx *meta.Tx) error {
+				bytes, objects, idle, err := tx.Pending()
+				if bytes != wantLitter || objects != wantObjects || idle != wantIdle {
+					t.Errorf("pending are %d bytes in %d objects and %d idle bytes", bytes, objects, idle)
+				}
+				return err
+			})
+		}
+		pending(0, 0, 0)
+		registry, repository := newRepository(t, db, "app")
+		digests := idleBlobs(t, db, c, registry)
+		pending(0, 0, 500)
+		update(t, db, func(tx *meta.Tx) error { _, err := tx.Name(repository, digests[0]); return err })
+		pending(0, 0, 400)
+		change(t, db, registry, func(tx *meta.Tx) error {
+			_, err := tx.DeleteMember(registry, repository, digests[1])
+			return err
+		})
+		pending(100, 1, 300)
+		update(t, db, func(tx *meta.Tx) error {
+			if err := tx.Litter("object1", 100); err != nil { // noted twice is noted once
+				return err
+			}
+			return tx.Litter("more", 11)
+		})
+		pending(111, 2, 300)
+		look(t, db, func(tx *meta.Tx) error {
+			old, err := tx.LitterBefore(c.Now(), 10)
+			if len(old) != 0 {
+				t.Errorf("litter of this moment is older than it: %v", old)
+			}
+			return err
+		})
+		for _, key := range litter(t, db, c) {
+			update(t, db, func(tx *meta.Tx) error { return tx.Swept(key) })
+		}
+		pending(0, 0, 300)
+	})
 }
 
 // A blob that comes after the manifest that names it is named from its first moment: one that was deleted and pushed
@@ -442,71 +459,118 @@ func TestBlobPages(t *testing.T) {
 	})
 }
 
+// contest is few blobs that many push, mount and collect at once.
+type contest struct {
+	db                          *meta.DB
+	registry                    int64
+	objects, collected, mounted atomic.Int64
+}
+
+// What the contest is about.
+var contestRepos = []string{"a", "b"}
+
+const contestKinds = 3
+
+// push does what a push does: the row of the bytes and the membership in one Update.
+func (c *contest) push(i, n int) error {
+	d, repo := digestOf(fmt.Sprint("blob", n%contestKinds)), contestRepos[i%len(contestRepos)]
+	c.objects.Add(1)
+	return c.db.Update(context.Background(), func(tx *meta.Tx) error {
+		if err := tx.PutBlob(c.registry, d, 1, fmt.Sprintf("object-%d-%d", i, n)); err != nil {
+			return err
+		}
+		added, err := tx.AddMember(c.registry, repo, d)
+		if err == nil && !added {
+			err = fmt.Errorf("%s went between the two statements", d)
+		}
+		return err
+	})
+}
+
+// mount makes a blob, which may be there or not, another repository's.
+func (c *contest) mount(i, n int) error {
+	return c.db.Update(context.Background(), func(tx *meta.Tx) error {
+		added, err := tx.AddMember(c.registry, contestRepos[(i+n)%len(contestRepos)], digestOf(fmt.Sprint("blob", n%contestKinds)))
+		if added {
+			c.mounted.Add(1)
+		}
+		return err
+	})
+}
+
+func (c *contest) collect() error {
+	var idle []meta.Idle
+	if err := c.db.Look(context.Background(), func(tx *meta.Tx) (err error) {
+		idle, err = tx.IdleMembers(c.registry, c.db.Now().Add(time.Hour), 100)
+		return err
+	}); err != nil {
+		return err
+	}
+	return c.db.Change(context.Background(), c.registry, func(tx *meta.Tx) error {
+		for _, i := range idle {
+			gone, err := tx.CollectMember(c.registry, i)
+			if err != nil {
+				return err
+			}
+			if gone {
+				c.collected.Add(1)
+			}
+		}
+		return nil
+	})
+}
+
+// check holds what is left against what was written.
+func (c *contest) check(t *testing.T, tx *meta.Tx) error {
+	blobs, err := tx.Blobs(c.registry, "", 1000)
+	if err != nil {
+		return err
+	}
+	there := map[oci.Digest]string{}
+	for _, b := range blobs {
+		there[b.Digest] = b.Object
+		if with, err := tx.RepositoriesWith(c.registry, b.Digest, 1); len(with) == 0 || err != nil {
+			t.Errorf("no repository has %s, and it was not dropped: %v", b.Digest, err)
+		}
+	}
+	for _, repo := range contestRepos {
+		r, err := tx.Repository(c.registry, repo)
+		if err != nil {
+			return err
+		}
+		members, err := tx.Members(r.ID, 1000)
+		if err != nil {
+			return err
+		}
+		for _, d := range members {
+			if there[d] == "" {
+				t.Errorf("%s has %s, which is not there", repo, d)
+			}
+		}
+	}
+	waste, err := tx.LitterBefore(c.db.Now().Add(time.Hour), 1<<20)
+	if got := int64(len(waste) + len(blobs)); got != c.objects.Load() {
+		t.Errorf("%d objects are a blob's or litter, %d were written", got, c.objects.Load())
+	}
+	return err
+}
+
 // TestPushAgainstCollection has many goroutines bring few blobs in and name them, while others collect what is idle.
 // In the end no repository has a blob that is not there, and every object that was ever written is a blob's or litter.
 func TestPushAgainstCollection(t *testing.T) {
 	t.Parallel()
 	metatest.Each(t, func(t *testing.T, db *meta.DB) {
-		registry := newRegistry(t, db, "demo")
-		const workers, rounds, kinds = 16, 25, 3
-		repos := []string{"a", "b"}
-		ctx := context.Background()
-		var objects, collected, mounted atomic.Int64
-		push := func(i, n int) error { // as content does: the bytes' row and the membership in one Update
-			d, repo := digestOf(fmt.Sprint("blob", n%kinds)), repos[i%len(repos)]
-			err := db.Update(ctx, func(tx *meta.Tx) error {
-				if err := tx.PutBlob(registry, d, 1, fmt.Sprintf("object-%d-%d", i, n)); err != nil {
-					return err
-				}
-				added, err := tx.AddMember(registry, repo, d)
-				if err == nil && !added {
-					err = fmt.Errorf("%s went between the two statements", d)
-				}
-				return err
-			})
-			objects.Add(1)
-			return err
-		}
-		mount := func(i, n int) error { // a blob that is there, or not, becomes another repository's
-			return db.Update(ctx, func(tx *meta.Tx) error {
-				added, err := tx.AddMember(registry, repos[(i+n)%len(repos)], digestOf(fmt.Sprint("blob", n%kinds)))
-				if added {
-					mounted.Add(1)
-				}
-				return err
-			})
-		}
-		collect := func() error {
-			var idle []meta.Idle
-			if err := db.Look(ctx, func(tx *meta.Tx) (err error) {
-				idle, err = tx.IdleMembers(registry, db.Now().Add(time.Hour), 100)
-				return err
-			}); err != nil {
-				return err
-			}
-			return db.Change(ctx, registry, func(tx *meta.Tx) error {
-				for _, i := range idle {
-					gone, err := tx.CollectMember(registry, i)
-					if err != nil {
-						return err
-					}
-					if gone {
-						collected.Add(1)
-					}
-				}
-				return nil
-			})
-		}
-		err := together(workers, func(i int) error {
-			for n := range rounds {
+		c := contest{db: db, registry: newRegistry(t, db, "demo")}
+		err := together(16, func(i int) error {
+			for n := range 25 {
 				var err error
 				switch {
 				case i%4 == 0:
-					err = collect()
+					err = c.collect()
 				case i%4 == 1:
-					err = mount(i, n)
+					err = c.mount(i, n)
 				default:
-					err = push(i, n)
+					err = c.push(i, n)
 				}
 				if err != nil {
 					return err
@@ -517,48 +581,9 @@ func TestPushAgainstCollection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if collected.Load() == 0 || mounted.Load() == 0 {
-			t.Errorf("nothing was in each other's way: %d collected, %d mounted", collected.Load(), mounted.Load())
+		if c.collected.Load() == 0 || c.mounted.Load() == 0 {
+			t.Errorf("nothing was in each other's way: %d collected, %d mounted", c.collected.Load(), c.mounted.Load())
 		}
-		look(t, db, func(tx *meta.Tx) error {
-			blobs, err := tx.Blobs(registry, "", 1000)
-			if err != nil {
-				return err
-			}
-			there := map[oci.Digest]string{}
-			for _, b := range blobs {
-				there[b.Digest] = b.Object
-				if with, err := tx.RepositoriesWith(registry, b.Digest, 1); len(with) == 0 || err != nil {
-					t.Errorf("no repository has %s, and it was not dropped: %v", b.Digest, err)
-				}
-			}
-			for _, repo := range repos {
-				r, err := tx.Repository(registry, repo)
-				if err != nil {
-					return err
-				}
-				members, err := tx.Members(r.ID, 1000)
-				if err != nil {
-					return err
-				}
-				for _, d := range members {
-					if there[d] == "" {
-						t.Errorf("%s has %s, which is not there", repo, d)
-					}
-				}
-			}
-			waste, err := tx.LitterBefore(db.Now().Add(time.Hour), 1<<20)
-			for _, o := range waste {
-				for _, kept := range there {
-					if kept == o.Key {
-						t.Errorf("%s is a blob's object and litter", kept)
-					}
-				}
-			}
-			if got := int64(len(waste) + len(blobs)); got != objects.Load() {
-				t.Errorf("%d objects are a blob's or litter, %d were written", got, objects.Load())
-			}
-			return err
-		})
+		look(t, db, func(tx *meta.Tx) error { return c.check(t, tx) })
 	})
 }

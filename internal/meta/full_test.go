@@ -36,38 +36,39 @@ func smallDisk(t *testing.T, mebibytes int) string {
 	return dir
 }
 
-func TestFullDisk(t *testing.T) {
-	t.Parallel()
-	dir := smallDisk(t, 8)
-	url := "sqlite://" + filepath.Join(dir, "acre.db")
-	db := metatest.Open(t, url, meta.Options{})
-	registry := newRegistry(t, db, "demo")
-	reserve := filepath.Join(dir, "reserve")
-	if err := os.WriteFile(reserve, make([]byte, 3<<20), 0o600); err != nil {
-		t.Fatal(err)
+// ledger writes secrets and remembers what it was told about each.
+type ledger struct {
+	db                    *meta.DB
+	registry              int64
+	value                 []byte
+	acknowledged, refused sync.Map
+}
+
+// put writes a secret; that the disk is full is no error here.
+func (l *ledger) put(name string) (full bool, err error) {
+	err = l.db.Change(context.Background(), l.registry, func(tx *meta.Tx) error { return tx.PutSecret(name, l.value) })
+	switch {
+	case err == nil:
+		l.acknowledged.Store(name, true)
+	case errors.Is(err, fault.Full):
+		l.refused.Store(name, true)
+		return true, nil
 	}
-	value := bytes.Repeat([]byte("x"), 20_000)
-	var acknowledged sync.Map
-	put := func(name string) error {
-		err := db.Change(context.Background(), registry, func(tx *meta.Tx) error { return tx.PutSecret(name, value) })
-		if err == nil {
-			acknowledged.Store(name, true)
-		}
-		return err
-	}
-	var refused sync.Map
-	for round, full := 0, 0; full < 3; round++ { // a checkpoint may make room once more; then there is none left
+	return false, err
+}
+
+// fill writes until nothing fits any more: three times in a row, for a checkpoint may make room once more.
+func (l *ledger) fill(t *testing.T) {
+	t.Helper()
+	for round, full := 0, 0; full < 3; round++ {
 		if round == 1000 {
 			t.Fatal("the disk never got full")
 		}
 		var failed atomic.Int32
 		err := together(8, func(i int) error { // so that whole groups fail
-			name := fmt.Sprintf("secret-%d-%d", round, i)
-			err := put(name)
-			if errors.Is(err, fault.Full) {
-				refused.Store(name, true)
+			full, err := l.put(fmt.Sprintf("secret-%d-%d", round, i))
+			if full {
 				failed.Add(1)
-				return nil
 			}
 			return err
 		})
@@ -78,40 +79,58 @@ func TestFullDisk(t *testing.T) {
 			full++
 		}
 	}
-	check := func(when string) {
-		t.Helper()
-		look(t, db, func(tx *meta.Tx) error { // reading needs no space
-			secrets, err := tx.Secrets("")
-			there := map[string]bool{}
-			for _, s := range secrets {
-				there[s.Name] = bytes.Equal(s.Value, value)
+}
+
+func (l *ledger) check(t *testing.T, db *meta.DB, when string) {
+	t.Helper()
+	look(t, db, func(tx *meta.Tx) error { // reading needs no space
+		secrets, err := tx.Secrets("")
+		there := map[string]bool{}
+		for _, s := range secrets {
+			there[s.Name] = bytes.Equal(s.Value, l.value)
+		}
+		for name := range l.acknowledged.Range {
+			if !there[name.(string)] {
+				t.Errorf("%s, %s was acknowledged and is gone or changed", when, name)
 			}
-			acknowledged.Range(func(name, _ any) bool {
-				if !there[name.(string)] {
-					t.Errorf("%s, %s was acknowledged and is gone or changed", when, name)
-				}
-				return true
-			})
-			refused.Range(func(name, _ any) bool {
-				if there[name.(string)] {
-					t.Errorf("%s, %s was refused and is there", when, name)
-				}
-				return true
-			})
-			return err
-		})
+		}
+		for name := range l.refused.Range {
+			if there[name.(string)] {
+				t.Errorf("%s, %s was refused and is there", when, name)
+			}
+		}
+		return err
+	})
+}
+
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, 8)
+	url := "sqlite://" + filepath.Join(dir, "acre.db")
+	db := metatest.Open(t, url, meta.Options{})
+	reserve := filepath.Join(dir, "reserve")
+	if err := os.WriteFile(reserve, make([]byte, 3<<20), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	check("while full")
+	l := ledger{db: db, registry: newRegistry(t, db, "demo"), value: bytes.Repeat([]byte("x"), 20_000)}
+	l.fill(t)
+	l.check(t, db, "while full")
 	if err := os.Remove(reserve); err != nil {
 		t.Fatal(err)
 	}
-	if err := together(8, func(i int) error { return put(fmt.Sprint("afterwards-", i)) }); err != nil {
+	err := together(8, func(i int) error {
+		full, err := l.put(fmt.Sprint("afterwards-", i))
+		if full {
+			err = errors.New("still full")
+		}
+		return err
+	})
+	if err != nil {
 		t.Errorf("after space came back: %v", err)
 	}
-	check("afterwards")
+	l.check(t, db, "afterwards")
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db = metatest.Open(t, url, meta.Options{})
-	check("opened again")
+	l.check(t, metatest.Open(t, url, meta.Options{}), "opened again")
 }

@@ -36,7 +36,7 @@ func claim(t *testing.T, db *meta.DB, limit int, kinds ...string) (jobs []meta.J
 	return jobs
 }
 
-func TestJobs(t *testing.T) {
+func TestClaimJobs(t *testing.T) {
 	t.Parallel()
 	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
 		update(t, db, func(tx *meta.Tx) error {
@@ -79,71 +79,99 @@ func TestJobs(t *testing.T) {
 			}
 			return err
 		})
+	})
+}
 
-		// One claim is kept, the other runs out and is taken by somebody else.
-		c.forward(50 * time.Second)
-		held := func(j meta.Job, want bool) {
-			t.Helper()
-			update(t, db, func(tx *meta.Tx) error {
-				held, err := tx.HoldJob(j, c.Now().Add(time.Minute))
-				if held != want {
-					t.Errorf("claim %d of job %s held: %t", j.Attempts, j.Args, held)
-				}
-				return err
-			})
+// holdJob tries to keep a claim.
+func holdJob(t *testing.T, db *meta.DB, j meta.Job, want bool) {
+	t.Helper()
+	update(t, db, func(tx *meta.Tx) error {
+		held, err := tx.HoldJob(j, db.Now().Add(time.Minute))
+		if held != want {
+			t.Errorf("claim %d of job %s held: %t", j.Attempts, j.Args, held)
 		}
-		held(got[0], true)
-		c.forward(30 * time.Second)
+		return err
+	})
+}
+
+func TestClaimsRunOut(t *testing.T) {
+	t.Parallel()
+	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
+		update(t, db, func(tx *meta.Tx) error { return tx.Enqueue(intent{"a", "mail"}) })
+		first := claim(t, db, 1, "mail")[0]
+		c.forward(50 * time.Second)
+		holdJob(t, db, first, true)
+		c.forward(50 * time.Second)
+		if jobs := claim(t, db, 1, "mail"); len(jobs) > 0 {
+			t.Errorf("a claim that was kept was taken: %+v", jobs)
+		}
+		c.forward(11 * time.Second)
 		again := claim(t, db, 1, "mail")
-		if len(again) != 1 || again[0].ID == got[0].ID || again[0].Attempts != 2 {
+		if len(again) != 1 || again[0].ID != first.ID || again[0].Attempts != 2 {
 			t.Fatalf("after the claim ran out: %+v", again)
 		}
-		lost, late := again[0], again[0]
-		late.Attempts = 1
-		held(late, false)
-		update(t, db, func(tx *meta.Tx) error { return tx.RetryJob(late, c.Now(), "too late") })
-		update(t, db, func(tx *meta.Tx) error { return tx.BuryJob(late, "too late") })
-		update(t, db, func(tx *meta.Tx) error { return tx.ReturnJob(late) })
-		held(lost, true)
+		second := again[0]
+		// Who lost it can do nothing to who has it.
+		holdJob(t, db, first, false)
+		update(t, db, func(tx *meta.Tx) error { return tx.RetryJob(first, c.Now(), "too late") })
+		update(t, db, func(tx *meta.Tx) error { return tx.BuryJob(first, "too late") })
+		update(t, db, func(tx *meta.Tx) error { return tx.ReturnJob(first) })
+		holdJob(t, db, second, true)
 
-		update(t, db, func(tx *meta.Tx) error { return tx.ReturnJob(lost) })
-		if back := claim(t, db, 1, "mail"); len(back) != 1 || back[0].ID != lost.ID || back[0].Attempts != 2 {
-			t.Errorf("a returned job came back as %+v", back)
+		update(t, db, func(tx *meta.Tx) error { return tx.ReturnJob(second) })
+		back := claim(t, db, 1, "mail")
+		if len(back) != 1 || back[0].Attempts != 2 {
+			t.Fatalf("a returned job came back as %+v", back)
 		}
-		update(t, db, func(tx *meta.Tx) error { return tx.RetryJob(got[0], c.Now().Add(time.Minute), "no answer") })
-		held(got[0], false)
-		c.forward(61 * time.Second)
-		retried := claim(t, db, 10, "mail")
-		i := slices.IndexFunc(retried, func(j meta.Job) bool { return j.ID == got[0].ID })
-		if i < 0 || retried[i].Attempts != 2 {
-			t.Fatalf("a job to be retried is not among %+v", retried)
+		update(t, db, func(tx *meta.Tx) error { return tx.RetryJob(back[0], c.Now().Add(time.Minute), "no answer") })
+		holdJob(t, db, back[0], false)
+		if early := claim(t, db, 1, "mail"); len(early) > 0 {
+			t.Errorf("tried again too early: %+v", early)
 		}
+		c.forward(time.Minute)
+		retried := claim(t, db, 1, "mail")
+		if len(retried) != 1 || retried[0].Attempts != 3 {
+			t.Fatalf("tried again as %+v", retried)
+		}
+		// Done is done, whoever says so.
+		update(t, db, func(tx *meta.Tx) error { return tx.FinishJob(first) })
+		holdJob(t, db, retried[0], false)
+	})
+}
 
-		failure := "\xff no\x00 good " + strings.Repeat("€", 1000)
-		update(t, db, func(tx *meta.Tx) error { return tx.BuryJob(retried[i], failure) })
-		update(t, db, func(tx *meta.Tx) error { return tx.FinishJob(lost) })
-		held(lost, false)
+func TestDeadJobs(t *testing.T) {
+	t.Parallel()
+	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
+		update(t, db, func(tx *meta.Tx) error {
+			return errors.Join(tx.Enqueue(intent{"a", "mail"}), tx.Enqueue(intent{"b", "mail"}), tx.Enqueue(intent{"c", "mail"}))
+		})
+		failures := []string{"\xff no\x00 good " + strings.Repeat("€", 1000), "no answer"}
+		for i, j := range claim(t, db, 2, "mail") {
+			update(t, db, func(tx *meta.Tx) error { return tx.BuryJob(j, failures[i]) })
+			c.forward(time.Second)
+		}
 		c.forward(24 * time.Hour)
 		look(t, db, func(tx *meta.Tx) error {
 			waiting, dead, err := tx.Jobs()
-			if waiting != 3 || dead != 1 || err != nil {
+			if waiting != 1 || dead != 2 || err != nil {
 				t.Errorf("%d wait, %d are dead: %v", waiting, dead, err)
 			}
 			buried, err := tx.DeadJobs(10)
-			if err != nil || len(buried) != 1 {
+			if err != nil || len(buried) != 2 {
 				t.Fatalf("dead are %+v: %v", buried, err)
 			}
-			b := buried[0]
-			if b.ID != got[0].ID || b.Kind != "mail" || b.Attempts != 2 || string(b.Args) != `{"name":"1"}` || b.Since.IsZero() ||
-				!strings.HasPrefix(b.Failure, " no good €€") {
+			b := buried[1] // the older one
+			if b.Kind != "mail" || b.Attempts != 1 || string(b.Args) != `{"name":"a"}` || b.Since.IsZero() || !strings.HasPrefix(b.Failure, " no good €€") {
 				t.Errorf("dead is %+v", b)
 			}
-			return nil
-		})
-		for _, j := range claim(t, db, 10, "mail") {
-			if j.ID == got[0].ID {
-				t.Error("a dead job was claimed")
+			newest, err := tx.DeadJobs(1)
+			if len(newest) != 1 || newest[0].Failure != "no answer" {
+				t.Errorf("the newest is %+v", newest)
 			}
+			return err
+		})
+		if jobs := claim(t, db, 10, "mail"); len(jobs) != 1 {
+			t.Errorf("claimed %+v", jobs)
 		}
 	})
 }
