@@ -28,9 +28,11 @@ type hold struct {
 	broken bool // somebody else wants the upload
 }
 
-// How long a newcomer waits for a holder, and how long a node's hold on a row lasts without renewal.
+// How long a newcomer waits for a holder and how often it looks, and how long a node's hold on a row lasts without
+// renewal.
 const (
 	holdWait  = 15 * time.Second // longer than the lease: who comes after a node's crash waits and wins
+	holdLook  = 100 * time.Millisecond
 	holdLease = 6 * time.Second
 )
 
@@ -39,10 +41,12 @@ func errHeld(id string) error {
 }
 
 // take makes u the upload's only user in this process. Who has it and is reading is cut off, who is between two
-// calls is paused: its client is taken to have come back.
+// calls is paused: its client is taken to have come back. The caller has u.mu, for the next one to wait until u is whole.
 func (s *Service) take(ctx context.Context, u *upload) error {
 	deadline := time.NewTimer(holdWait)
 	defer deadline.Stop()
+	again := time.NewTicker(holdLook)
+	defer again.Stop()
 	h := &hold{s: s, owner: u, released: make(chan struct{})}
 	for {
 		s.mu.Lock()
@@ -59,6 +63,7 @@ func (s *Service) take(ctx context.Context, u *upload) error {
 		}
 		select {
 		case <-other.released:
+		case <-again.C: // it was in a call, and may be between two now
 		case <-deadline.C:
 			return errHeld(u.id)
 		case <-ctx.Done():
@@ -90,7 +95,7 @@ func (h *hold) lease(ctx context.Context) error {
 			return errHeld(h.owner.id)
 		default:
 			select {
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(holdLook):
 			case <-ctx.Done():
 				return ctx.Err()
 			}
