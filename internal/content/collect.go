@@ -1,7 +1,9 @@
 package content
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -32,6 +34,8 @@ type Collected struct {
 const (
 	// collectBatch is how many memberships one transaction takes, so that pushes wait for milliseconds.
 	collectBatch = 50
+	// pageOfRows is how many rows of other things are looked at in one go.
+	pageOfRows = 1000
 	// litterRest lets reads that were under way end before an object goes.
 	litterRest = time.Minute
 	// orphanAge is how old an object without a row must be to be taken for a crash's leftover.
@@ -55,15 +59,14 @@ func (s *Service) Collect(ctx context.Context, opt CollectOptions) (Collected, e
 	}
 	start := time.Now()
 	p := &pass{Service: s, opt: opt, out: &c, before: s.db.Now().Add(-grace)}
+	var errs []error
 	for _, step := range []func(context.Context) error{p.uploads, p.registries, p.orphans, p.litter} {
-		if err := step(ctx); err != nil {
-			return c, err
-		}
+		errs = append(errs, step(ctx)) // what one cannot take does not keep the next from its own
 	}
 	if !opt.DryRun {
 		s.stats.pass.Observe(time.Since(start).Seconds())
 	}
-	return c, s.measure(ctx, &c)
+	return c, errors.Join(append(errs, s.measure(ctx, &c))...)
 }
 
 // measure brings the pending figures up to date.
@@ -141,15 +144,21 @@ func (p *pass) registry(ctx context.Context, id int64) error {
 	if p.opt.DryRun {
 		return nil
 	}
-	return p.db.Change(ctx, id, func(tx *meta.Tx) error {
-		n, err := tx.PruneRepositories(id, p.before, 1000)
-		if err != nil {
+	for more := true; more; {
+		var pruned, trimmed int64
+		if err := p.db.Change(ctx, id, func(tx *meta.Tx) (err error) {
+			if pruned, err = tx.PruneRepositories(id, p.before, pageOfRows); err != nil {
+				return err
+			}
+			trimmed, err = tx.TrimLog(id, p.db.Now().Add(-p.Service.opt.LogRetention), pageOfRows)
+			return err
+		}); err != nil {
 			return err
 		}
-		p.out.Repositories += int(n)
-		_, err = tx.TrimLog(id, p.db.Now().Add(-p.Service.opt.LogRetention), 1000)
-		return err
-	})
+		p.out.Repositories += int(pruned)
+		more = pruned == pageOfRows || trimmed == pageOfRows
+	}
+	return nil
 }
 
 func (p *pass) members(ctx context.Context, id int64, idle []meta.Idle) (gone []meta.Idle, err error) {
@@ -175,19 +184,23 @@ func (p *pass) members(ctx context.Context, id int64, idle []meta.Idle) (gone []
 	return gone, err
 }
 
-// uploads sweeps those that nobody touched for too long.
+// uploads sweeps those that nobody touched for too long, and that nobody in this process works on: a row is touched only
+// between requests, one of which may take long.
 func (p *pass) uploads(ctx context.Context) error {
 	before := p.db.Now().Add(-p.Service.opt.UploadExpiry)
 	for more := true; more; {
 		var stale []meta.Upload
 		if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
-			stale, err = tx.StaleUploads(before, 1000)
+			stale, err = tx.StaleUploads(before, pageOfRows)
 			return err
 		}); err != nil {
 			return err
 		}
 		swept := 0
 		for _, u := range stale {
+			if p.held(u.ID) {
+				continue
+			}
 			gone := p.opt.DryRun
 			if !gone {
 				if err := p.db.Update(ctx, func(tx *meta.Tx) (err error) {
@@ -202,7 +215,7 @@ func (p *pass) uploads(ctx context.Context) error {
 				swept++
 			}
 		}
-		more = len(stale) == 1000 && swept > 0 && !p.opt.DryRun
+		more = len(stale) == pageOfRows && swept > 0 && !p.opt.DryRun
 	}
 	return nil
 }
@@ -217,62 +230,82 @@ func (p *pass) orphans(ctx context.Context) error {
 		if info.Modified.After(young) {
 			continue
 		}
-		known := true
-		if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
-			known, err = tx.Knows(info.Key)
+		noted := false
+		if err := p.db.Look(ctx, func(tx *meta.Tx) error {
+			known, err := tx.Knows(info.Key)
+			noted = !known
 			return err
 		}); err != nil {
 			return err
 		}
-		if known {
-			continue
-		}
-		if !p.opt.DryRun {
-			if err := p.db.Update(ctx, func(tx *meta.Tx) error { return tx.Litter(info.Key, info.Size) }); err != nil {
+		if noted && !p.opt.DryRun { // it may have been published since
+			if err := p.db.Update(ctx, func(tx *meta.Tx) (err error) {
+				noted, err = tx.LitterOrphan(info.Key, info.Size)
 				return err
-			}
-		}
-		p.count(&p.out.Orphans, "orphan", info.Key, info.Size)
-	}
-	return nil
-}
-
-// litter removes objects from the bucket, then the rows that told to.
-func (p *pass) litter(ctx context.Context) error {
-	before := p.db.Now().Add(-litterRest)
-	for more := true; more; {
-		var list []meta.Object
-		if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
-			list, err = tx.LitterBefore(before, 1000)
-			return err
-		}); err != nil {
-			return err
-		}
-		if !p.opt.DryRun {
-			for _, o := range list {
-				if err := p.blobs.Delete(ctx, o.Key); err != nil {
-					return err
-				}
-			}
-			crash.Point("collect.objects")
-			if err := p.db.Update(ctx, func(tx *meta.Tx) error {
-				for _, o := range list {
-					if err := tx.Swept(o.Key); err != nil {
-						return err
-					}
-				}
-				return nil
 			}); err != nil {
 				return err
 			}
 		}
-		for _, o := range list {
+		if noted {
+			p.count(&p.out.Orphans, "orphan", info.Key, info.Size)
+		}
+	}
+	return nil
+}
+
+// litter removes objects from the bucket, then the rows that told to. One that cannot be removed is tried again with the
+// next pass.
+func (p *pass) litter(ctx context.Context) error {
+	before := p.db.Now().Add(-litterRest)
+	var failed error // the first
+	for more := true; more; {
+		list, err := p.litterBefore(ctx, before)
+		if err != nil {
+			return err
+		}
+		gone := list
+		if !p.opt.DryRun {
+			gone = nil
+			for _, o := range list {
+				if err := p.blobs.Delete(ctx, o.Key); err != nil {
+					failed = cmp.Or(failed, err)
+				} else {
+					gone = append(gone, o)
+				}
+			}
+			crash.Point("collect.objects")
+			if err := p.swept(ctx, gone); err != nil {
+				return err
+			}
+		}
+		for _, o := range gone {
 			p.count(&p.out.Objects, "object", o.Key, o.Size)
 			p.out.Bytes += o.Size
 		}
-		more = len(list) == 1000 && !p.opt.DryRun
+		more = len(list) == pageOfRows && len(gone) > 0 && !p.opt.DryRun
 	}
-	return nil
+	return failed
+}
+
+// litterBefore reads in an Update, for that ends when all it saw is durable: an object must not go before the rows that
+// named it have gone for good.
+func (p *pass) litterBefore(ctx context.Context, before time.Time) (list []meta.Object, err error) {
+	err = p.db.Update(ctx, func(tx *meta.Tx) (err error) {
+		list, err = tx.LitterBefore(before, pageOfRows)
+		return err
+	})
+	return list, err
+}
+
+func (p *pass) swept(ctx context.Context, list []meta.Object) error {
+	return p.db.Update(ctx, func(tx *meta.Tx) error {
+		for _, o := range list {
+			if err := tx.Swept(o.Key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // operator keeps an operator's work from everybody else.

@@ -5,12 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/blob"
+	"github.com/acre-registry/acre/internal/blob/disk"
 	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
@@ -29,6 +35,9 @@ type world struct {
 	clock *clock
 	s     *content.Service
 	reg   oci.Registry
+
+	db       *meta.DB
+	registry int64
 }
 
 func eachWorld(t *testing.T, opt content.Options, fn func(w *world)) {
@@ -37,8 +46,16 @@ func eachWorld(t *testing.T, opt content.Options, fn func(w *world)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-			s, r := near(t, metatest.Open(t, store(t), meta.Options{Now: c.now}), opt)
-			fn(&world{t, c, s, asAdmin{r}})
+			db := metatest.Open(t, store(t), meta.Options{Now: c.now})
+			s, r := near(t, db, opt)
+			var registry int64
+			if err := db.Look(t.Context(), func(tx *meta.Tx) (err error) {
+				registry, err = tx.Registry("acre")
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			fn(&world{t, c, s, asAdmin{r}, db, registry})
 		})
 	}
 }
@@ -207,6 +224,99 @@ func TestCollectSweepsUploads(t *testing.T) {
 		w.forward(2 * time.Minute)
 		if c := w.collect(content.CollectOptions{}); c.Objects != 1 || c.Bytes != 1000 {
 			w.t.Errorf("its object stayed: %+v", c)
+		}
+	})
+}
+
+// An upload that somebody works on is not swept, however long a request takes.
+func TestCollectLeavesUploadsUnderWay(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		u, err := w.reg.StartUpload(w.t.Context(), "app")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := u.ReadFrom(strings.NewReader("first, ")); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := u.Close(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		if u, err = w.reg.ResumeUpload(w.t.Context(), "app", u.ID()); err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := u.ReadFrom(strings.NewReader("second")); err != nil {
+			w.t.Fatal(err)
+		}
+		w.forward(2 * content.DefaultUploadExpiry)
+		w.collect(content.CollectOptions{})
+		d := digest.FromString("first, second")
+		if _, err := u.Commit(w.t.Context(), d); err != nil {
+			w.t.Fatal(err)
+		}
+		w.forward(10 * time.Minute)
+		w.collect(content.CollectOptions{})
+		w.clean()
+		if !w.has("app", d) {
+			w.t.Error("the blob is gone")
+		}
+	})
+}
+
+// What cannot be removed does not keep the rest from being removed.
+func TestCollectGoesOnAfterAnError(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	bucket, err := disk.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	db := metatest.Open(t, metatest.Stores(t)["sqlite"](t), meta.Options{Now: c.now})
+	s := content.New(content.Options{DB: db, Blobs: blob.NewStore(bucket)})
+	if err := os.MkdirAll(filepath.Join(dir, "aa", "aa-stuck", "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(t.Context(), func(tx *meta.Tx) error {
+		return errors.Join(tx.Litter("aa-stuck", 1), tx.Litter("bb-gone", 1))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c.at = c.at.Add(time.Hour)
+	got, err := s.Collect(auth.As(t.Context(), auth.System("test")), content.CollectOptions{})
+	if err == nil || got.Objects != 1 || got.PendingBytes != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// More than a page of old events goes in one pass.
+func TestCollectTrimsTheLog(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		config := w.push("app", "config")
+		events := func() (n int) {
+			if err := w.db.View(w.t.Context(), func(tx *meta.Tx) error {
+				list, err := tx.Events(w.registry, 0, 10000)
+				n = len(list)
+				return err
+			}); err != nil {
+				w.t.Fatal(err)
+			}
+			return n
+		}
+		if err := w.db.Change(w.t.Context(), w.registry, func(tx *meta.Tx) error {
+			for range 1500 {
+				if err := tx.Append(&acr.Event{Kind: acr.TagPushed}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.image("app", "v1", config)
+		w.forward(content.DefaultLogRetention + time.Hour)
+		w.collect(content.CollectOptions{})
+		if n := events(); n != 0 {
+			w.t.Errorf("%d events are left", n)
 		}
 	})
 }

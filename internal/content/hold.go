@@ -75,6 +75,13 @@ func (s *Service) take(ctx context.Context, u *upload) error {
 	return nil
 }
 
+// held tells whether somebody in this process works on an upload.
+func (s *Service) held(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds[id] != nil
+}
+
 // lease holds the row against other nodes, where there can be any, and renews that until release.
 func (h *hold) lease(ctx context.Context) error {
 	if h == nil || h.leased || !h.s.db.Shared() {
