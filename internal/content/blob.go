@@ -171,8 +171,9 @@ func (r Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, body 
 	if _, err := u.ReadFrom(body); err != nil {
 		return oci.Descriptor{}, errors.Join(err, w.Abort(ctx))
 	}
+	ctx = context.WithoutCancel(ctx) // all bytes are here: who hangs up now does not undo it
 	if err := w.Commit(ctx, d); err != nil {
-		return oci.Descriptor{}, err
+		return oci.Descriptor{}, errors.Join(err, w.Abort(ctx))
 	}
 	crash.Point("blob.sealed")
 	return u.publish(ctx, d, w.Size())

@@ -36,6 +36,8 @@ func (r Registry) StartUpload(ctx context.Context, repo string) (oci.Upload, err
 		return nil, err
 	}
 	u := r.upload(repo, r.newUploadID(repo))
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	return u, r.s.take(ctx, u)
 }
 
@@ -80,6 +82,8 @@ func (r Registry) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload
 			return nil, err
 		}
 	}
+	u.mu.Lock() // nobody is to pause it before it is whole
+	defer u.mu.Unlock()
 	if err := r.s.take(ctx, u); err != nil {
 		return nil, err
 	}
@@ -162,14 +166,34 @@ func (u *upload) ReadFrom(body io.Reader) (int64, error) {
 	}
 	n, err := u.w.ReadFrom(limited)
 	u.r.s.stats.received.Add(float64(n))
+	if err == nil && limited == body && limited.N > 0 {
+		err = blob.ReadError{Err: io.ErrUnexpectedEOF}
+	}
 	var broken blob.ReadError
 	if errors.As(err, &broken) {
-		err = brokenOff(broken.Err, u.w.Size())
+		if limited == body {
+			n, err = 0, errors.Join(brokenOff(broken.Err, u.row.Size), u.revert())
+		} else {
+			err = brokenOff(broken.Err, u.w.Size())
+		}
 	}
 	if err == nil && n > room {
 		err = fault.New(fault.BlobTooLarge, "the blob is larger than the %d bytes allowed here", u.r.s.opt.MaxBlob)
 	}
 	return n, err
+}
+
+// revert goes back to where the row says the upload stands. A body whose length was told comes whole or not at all: its
+// client sends all of it again, and what a request on a dying connection still brings must not move what the client
+// was told meanwhile.
+func (u *upload) revert() error {
+	w := u.w
+	u.w = nil
+	if u.row.State != nil {
+		return w.Close()
+	}
+	u.row.Object = ""
+	return w.Abort(context.Background())
 }
 
 // brokenOff is the error for a body that ended early, or had to.

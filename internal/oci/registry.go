@@ -55,7 +55,8 @@ type Upload interface {
 	ID() string
 	// Size is how many bytes have been taken, in bytes.
 	Size() int64
-	// ReadFrom takes bytes until r ends. What it took survives an error of r.
+	// ReadFrom takes bytes until r ends. What it took survives an error of r; but of an *io.LimitedReader, which tells its
+	// length, all is taken or nothing.
 	io.ReaderFrom
 	// Commit makes the blob readable and durable, if its digest is d. Errors: DIGEST_INVALID, after which
 	// the upload is gone.
