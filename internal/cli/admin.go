@@ -76,7 +76,7 @@ they are found; with any, the command ends with 1.`,
 		RunE: a.withOperator(func(ctx context.Context, op *operator, _ []string) error {
 			problems, err := a.long(ctx, op, "/operator/fsck", struct{}{}, nil)
 			if err == nil && problems > 0 {
-				return fault.New(fault.Internal, "%d problems were found in %s: restore what they name from a backup, or push it again", problems, op.dir)
+				return fault.New(fault.Internal, "%d problems were found in %s: restore what they name from a backup, or delete it and push it again", problems, op.dir)
 			}
 			return err
 		}),
