@@ -1,7 +1,9 @@
 package oci
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"mime"
 	"strings"
 
@@ -45,11 +47,40 @@ type document struct {
 	MediaType     string            `json:"mediaType"`
 	ArtifactType  string            `json:"artifactType"`
 	Config        *Descriptor       `json:"config"`
-	Layers        []Descriptor      `json:"layers"`
-	Blobs         []Descriptor      `json:"blobs"`
-	Manifests     []Descriptor      `json:"manifests"`
+	Layers        descriptors       `json:"layers"`
+	Blobs         descriptors       `json:"blobs"`
+	Manifests     descriptors       `json:"manifests"`
 	Subject       *Descriptor       `json:"subject"`
 	Annotations   map[string]string `json:"annotations"`
+}
+
+// descriptors are read one by one until the first that is malformed: a list of a million nothings would else take a
+// hundred times the memory of its text.
+type descriptors []Descriptor
+
+func (l *descriptors) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	if text[0] != '[' {
+		return fault.New(fault.ManifestInvalid, "manifest has something else where a list of descriptors belongs")
+	}
+	*l = descriptors{}
+	for dec.More() {
+		var d Descriptor
+		if err := dec.Decode(&d); err != nil {
+			return err
+		}
+		if err := checkDescriptor(d); err != nil {
+			return err
+		}
+		*l = append(*l, d)
+	}
+	return nil
 }
 
 // ParseManifest reads body as the type that contentType names (parameters are ignored) and checks what the
@@ -64,7 +95,9 @@ func ParseManifest(contentType string, body []byte) (Manifest, error) {
 		return Manifest{}, fault.New(fault.ManifestInvalid, "content type %.100q is not a media type; send the manifest's", contentType)
 	}
 	var doc document
-	if err := json.Unmarshal(body, &doc); err != nil {
+	if err := json.Unmarshal(body, &doc); errors.Is(err, fault.ManifestInvalid) {
+		return Manifest{}, err
+	} else if err != nil {
 		return Manifest{}, fault.New(fault.ManifestInvalid, "manifest is not the JSON of a manifest: %w", err)
 	}
 	if doc.MediaType != "" && doc.MediaType != mediaType {
@@ -97,19 +130,23 @@ func ParseManifest(contentType string, body []byte) (Manifest, error) {
 	if schema && doc.SchemaVersion != 2 {
 		return Manifest{}, fault.New(fault.ManifestInvalid, "schemaVersion is %d, not 2", doc.SchemaVersion)
 	}
-	return m, m.check()
+	for _, d := range []*Descriptor{m.Config, m.Subject} {
+		if d == nil {
+			continue
+		}
+		if err := checkDescriptor(*d); err != nil {
+			return Manifest{}, err
+		}
+	}
+	return m, nil
 }
 
-func (m Manifest) check() error {
-	for _, list := range [][]Descriptor{one(m.Config), m.Layers, m.Manifests, one(m.Subject)} {
-		for i := range list {
-			if _, err := ParseDigest(string(list[i].Digest)); err != nil {
-				return fault.New(fault.ManifestInvalid, "manifest names content by a bad digest: %w", err)
-			}
-			if list[i].Size < 0 {
-				return fault.New(fault.ManifestInvalid, "manifest gives %s the size %d", list[i].Digest, list[i].Size)
-			}
-		}
+func checkDescriptor(d Descriptor) error {
+	if _, err := ParseDigest(string(d.Digest)); err != nil {
+		return fault.New(fault.ManifestInvalid, "manifest names content by a bad digest: %w", err)
+	}
+	if d.Size < 0 {
+		return fault.New(fault.ManifestInvalid, "manifest gives %s the size %d", d.Digest, d.Size)
 	}
 	return nil
 }

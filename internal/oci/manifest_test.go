@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -64,6 +65,24 @@ func TestParseManifest(t *testing.T) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// A list of a million nothings takes no more memory than the text it came in. Not parallel: it counts the process's.
+func TestParseManifestTakesLittleMemory(t *testing.T) {
+	for _, element := range []string{"0", "null", "{}", "[]"} {
+		list := strings.Repeat(element+",", (oci.MaxManifest-200)/(len(element)+1)) + element
+		body := []byte(`{"schemaVersion":2,"config":{},"layers":[` + list + `]}`)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := oci.ParseManifest(oci.TypeImage, body)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, fault.ManifestInvalid) {
+			t.Errorf("a list of %s: %v", element, err)
+		}
+		if taken := after.TotalAlloc - before.TotalAlloc; taken > 2*oci.MaxManifest {
+			t.Errorf("a list of %s takes %d MiB", element, taken>>20)
+		}
 	}
 }
 
