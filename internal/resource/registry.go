@@ -40,27 +40,27 @@ type Service struct {
 	installation Installation
 }
 
-// New opens the service and, in a new store, settles the installation's IDs.
+// New opens the service and, in a new store, settles the installation's IDs. Of nodes that start at once one does, and
+// all go by what it wrote.
 func New(ctx context.Context, opt Options) (*Service, error) {
+	proposed := opt.Installation
+	if proposed == (Installation{}) {
+		proposed = Installation{uuid.NewString(), uuid.NewString(), "acre"}
+	}
+	doc, err := json.Marshal(proposed)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{opt: opt}
-	err := opt.DB.Update(ctx, func(tx *meta.Tx) error {
-		kept, err := tx.Secret("installation")
-		if err == nil {
-			return json.Unmarshal(kept.Value, &s.installation)
-		}
-		if !errors.Is(err, fault.NotFound) {
+	err = opt.DB.Update(ctx, func(tx *meta.Tx) error {
+		if _, err := tx.NewSecret("installation", doc); err != nil {
 			return err
 		}
-		s.installation = opt.Installation
-		if s.installation == (Installation{}) {
-			s.installation = Installation{uuid.NewString(), uuid.NewString(), "acre"}
-		}
-		doc, err := json.Marshal(s.installation)
+		kept, err := tx.Secret("installation")
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewSecret("installation", doc)
-		return err
+		return json.Unmarshal(kept.Value, &s.installation)
 	})
 	return s, err
 }

@@ -167,17 +167,22 @@ func TestFirstStartRace(t *testing.T) {
 	metatest.Each(t, func(t *testing.T, db *meta.DB) {
 		ctx := system(t)
 		var wg sync.WaitGroup
-		made, failed := make([]acr.Registry, 4), make([]error, 4)
-		for i := range made {
+		nodes, failed := make([]*resource.Service, 8), make([]error, 8)
+		for i := range nodes {
 			wg.Go(func() {
 				s, err := resource.New(ctx, resource.Options{DB: db, Registries: auth.NewRegistries(db)})
 				if err == nil {
-					made[i], err = s.CreateRegistry(ctx, "acre", resource.Settings{})
+					_, err = s.CreateRegistry(ctx, "acre", resource.Settings{})
 				}
-				failed[i] = err
+				nodes[i], failed[i] = s, err
 			})
 		}
 		wg.Wait()
+		for i, s := range nodes {
+			if _, err := s.Registry(ctx, "acre"); err != nil {
+				t.Errorf("node %d does not find it: %v", i, err)
+			}
+		}
 		winners := 0
 		for _, err := range failed {
 			if err == nil {
