@@ -40,8 +40,8 @@ func errHeld(id string) error {
 	return fault.New(fault.Conflict, "upload %s is taken up by another request", id)
 }
 
-// take makes u the upload's only user in this process. Who has it and is reading is cut off, who is between two
-// calls is paused: its client is taken to have come back. The caller has u.mu, for the next one to wait until u is whole.
+// take makes u the upload's only user in this process. Who came before and is reading is cut off, who is between two
+// calls is paused: its client is taken to have come back. Who came after stays. The caller has u.mu, for the next one to wait until u is whole.
 func (s *Service) take(ctx context.Context, u *upload) error {
 	deadline := time.NewTimer(holdWait)
 	defer deadline.Stop()
@@ -57,6 +57,9 @@ func (s *Service) take(ctx context.Context, u *upload) error {
 			break
 		}
 		s.mu.Unlock()
+		if other.owner.came > u.came {
+			return errHeld(u.id) // it is this one that was overtaken
+		}
 		other.cut()
 		if err := other.owner.yield(ctx); err != nil {
 			return err

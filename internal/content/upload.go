@@ -21,6 +21,7 @@ type upload struct {
 	r    Registry
 	repo string
 	id   string
+	came int64 // which of this process's users of uploads it is, by arrival
 
 	mu    sync.Mutex // held during each call, so that yield finds the moments between
 	ended bool
@@ -42,7 +43,7 @@ func (r Registry) StartUpload(ctx context.Context, repo string) (oci.Upload, err
 }
 
 func (r Registry) upload(repo, id string) *upload {
-	return &upload{r: r, repo: repo, id: id, row: meta.Upload{ID: id, Registry: r.id, Repository: repo}}
+	return &upload{r: r, repo: repo, id: id, came: r.s.comers.Add(1), row: meta.Upload{ID: id, Registry: r.id, Repository: repo}}
 }
 
 // read takes the row as the one before left it. Errors: BLOB_UPLOAD_UNKNOWN.
@@ -73,10 +74,10 @@ func (r Registry) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
 		return nil, err
 	}
+	u := r.upload(repo, id)
 	if _, ok := r.uploadBegun(repo, id); !ok {
 		return nil, meta.UploadUnknown(id) // before anybody is cut off for it
 	}
-	u := r.upload(repo, id)
 	if r.s.db.Shared() { // the lease makes a row, which must not bring back what has ended
 		if err := u.read(ctx); err != nil {
 			return nil, err
