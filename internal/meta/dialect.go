@@ -45,6 +45,7 @@ const (
 	retry        // serialization, deadlock: run the transaction again
 	exists       // a unique or foreign key stands against it
 	full         // no space
+	unfit        // a text that the database cannot hold
 	away         // the database cannot be reached or written
 )
 
@@ -119,7 +120,10 @@ func classifyPostgres(err error) class {
 			return exists
 		case e.Code == "53100":
 			return full
-		case strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "57P"), e.Code == "53300", e.Code == "25006":
+		case e.Code == "22021":
+			return unfit
+		case strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "53"), strings.HasPrefix(e.Code, "57P"),
+			strings.HasPrefix(e.Code, "58"), e.Code == "25006":
 			return away
 		}
 		return other
@@ -143,6 +147,8 @@ func (d *dialect) fail(err error) error {
 	switch d.classify(err) {
 	case full:
 		return fault.New(fault.Full, "no space is left for the metadata; free some and try again: %w", err)
+	case unfit:
+		return fault.New(fault.Invalid, "a name or type is not text in UTF-8, or holds the character NUL: %w", err)
 	case away, retry:
 		return fault.New(fault.Unavailable, "the metadata store cannot answer now: %w", err)
 	}
@@ -152,8 +158,9 @@ func (d *dialect) fail(err error) error {
 // pick chooses the dialect by the URL and gives what the driver opens.
 func pick(store string) (*dialect, string, error) {
 	u, err := url.Parse(store)
-	if err != nil {
-		return nil, "", fmt.Errorf("metadata URL: %w", err)
+	if err != nil { // which may quote the password, and so is not shown
+		return nil, "", errors.New("the metadata URL cannot be read: write sqlite:///path or postgres://user:password@host/database, " +
+			"with %25 for %, %2F for / and %40 for @ in the password")
 	}
 	switch u.Scheme {
 	case "sqlite":
