@@ -29,7 +29,7 @@ test:
 	scripts/with-postgres.sh $(MAKE) journeys
 
 lint:
-	@files=$$(gofmt -l bench cmd internal test); [ -z "$$files" ] || { printf 'not gofmt-ed:\n%s\n' "$$files"; exit 1; }
+	@files=$$(gofmt -l bench cmd docs internal test); [ -z "$$files" ] || { printf 'not gofmt-ed:\n%s\n' "$$files"; exit 1; }
 	go vet ./...
 	cd test && go vet ./...
 
