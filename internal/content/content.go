@@ -12,7 +12,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -57,7 +56,6 @@ type Service struct {
 	cache  *cache
 	stats  metrics
 
-	comers    atomic.Int64                 // counts users of uploads
 	uploadKey []byte                       // signs the IDs of uploads
 	published *lru.Cache[string, struct{}] // IDs of the last uploads that became blobs: they have no row to say so
 

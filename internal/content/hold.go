@@ -28,25 +28,27 @@ type hold struct {
 	broken bool // somebody else wants the upload
 }
 
-// How long a newcomer waits for a holder and how often it looks, and how long a node's hold on a row lasts without
-// renewal.
+// How long a newcomer waits for a holder to end by itself, how often it then looks, and how long it waits at all; and
+// how long a node's hold on a row lasts without renewal.
 const (
-	holdWait  = 15 * time.Second // longer than the lease: who comes after a node's crash waits and wins
-	holdLook  = 100 * time.Millisecond
-	holdLease = 6 * time.Second
+	holdPatience = time.Second
+	holdLook     = 100 * time.Millisecond
+	holdWait     = 15 * time.Second // longer than the lease: who comes after a node's crash waits and wins
+	holdLease    = 6 * time.Second
 )
 
 func errHeld(id string) error {
 	return fault.New(fault.Conflict, "upload %s is taken up by another request", id)
 }
 
-// take makes u the upload's only user in this process. Who came before and is reading is cut off, who is between two
-// calls is paused: its client is taken to have come back. Who came after stays. The caller has u.mu, for the next one to wait until u is whole.
+// take makes u the upload's only user in this process. Who has it is given a moment to end by itself, as a request
+// does whose connection broke; then, if it is reading, it is cut off, and between two calls it is paused: its
+// client is taken to have come back. The caller has u.mu, for the next one to wait until u is whole.
 func (s *Service) take(ctx context.Context, u *upload) error {
+	patience := time.NewTimer(holdPatience)
+	defer patience.Stop()
 	deadline := time.NewTimer(holdWait)
 	defer deadline.Stop()
-	again := time.NewTicker(holdLook)
-	defer again.Stop()
 	h := &hold{s: s, owner: u, released: make(chan struct{})}
 	for {
 		s.mu.Lock()
@@ -57,16 +59,14 @@ func (s *Service) take(ctx context.Context, u *upload) error {
 			break
 		}
 		s.mu.Unlock()
-		if other.owner.came > u.came {
-			return errHeld(u.id) // it is this one that was overtaken
-		}
-		other.cut()
-		if err := other.owner.yield(ctx); err != nil {
-			return err
-		}
 		select {
 		case <-other.released:
-		case <-again.C: // it was in a call, and may be between two now
+		case <-patience.C:
+			patience.Reset(holdLook) // it was in a call, and may be between two then
+			other.cut()
+			if err := other.owner.yield(ctx); err != nil {
+				return err
+			}
 		case <-deadline.C:
 			return errHeld(u.id)
 		case <-ctx.Done():

@@ -21,7 +21,6 @@ type upload struct {
 	r    Registry
 	repo string
 	id   string
-	came int64 // which of this process's users of uploads it is, by arrival
 
 	mu    sync.Mutex // held during each call, so that yield finds the moments between
 	ended bool
@@ -43,7 +42,7 @@ func (r Registry) StartUpload(ctx context.Context, repo string) (oci.Upload, err
 }
 
 func (r Registry) upload(repo, id string) *upload {
-	return &upload{r: r, repo: repo, id: id, came: r.s.comers.Add(1), row: meta.Upload{ID: id, Registry: r.id, Repository: repo}}
+	return &upload{r: r, repo: repo, id: id, row: meta.Upload{ID: id, Registry: r.id, Repository: repo}}
 }
 
 // read takes the row as the one before left it. Errors: BLOB_UPLOAD_UNKNOWN.
