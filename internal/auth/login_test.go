@@ -110,6 +110,25 @@ func TestThrottleWaits(t *testing.T) {
 	}
 }
 
+// signedWithSecret is a token under the algorithm that a public key could be misused for.
+func signedWithSecret(t *testing.T, kid string) string {
+	t.Helper()
+	opts := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", kid)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: make([]byte, 32)}, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := signer.Sign([]byte(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := signed.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
 // Tokens that somebody else made, or that were tampered with, are refused.
 func TestForgedTokens(t *testing.T) {
 	t.Parallel()
@@ -135,30 +154,13 @@ func TestForgedTokens(t *testing.T) {
 			}
 			return value
 		}
-		hmac := func() string {
-			t.Helper()
-			opts := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", s.keys.signer().id)
-			signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: make([]byte, 32)}, opts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			signed, err := signer.Sign([]byte(`{}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			value, err := signed.CompactSerialize()
-			if err != nil {
-				t.Fatal(err)
-			}
-			return value
-		}
 		parts := strings.Split(token.Value, ".")
 		for name, value := range map[string]string{
 			"nothing":               "",
 			"no parts":              "abc",
 			"another payload":       parts[0] + "." + strings.Split(sign(func(c *claims) { c.Subject = "root" }), ".")[1] + "." + parts[2],
 			"no signature":          parts[0] + "." + parts[1] + ".",
-			"signed with a secret":  hmac(),
+			"signed with a secret":  signedWithSecret(t, s.keys.signer().id),
 			"another issuer":        sign(func(c *claims) { c.Issuer = "somebody" }),
 			"another registry":      sign(func(c *claims) { c.RegistryUID = strings.Repeat("0", 32) }),
 			"expired":               sign(func(c *claims) { c.Expires = c.NotBefore }),
