@@ -406,6 +406,8 @@ func testList(t *testing.T, open func() blob.Bucket) {
 		if i%2 == 0 {
 			must(t, p.Seal(t.Context()))
 		} else {
+			_, err := p.Checkpoint(t.Context())
+			must(t, err)
 			must(t, p.Close())
 		}
 	}

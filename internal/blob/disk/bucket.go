@@ -117,7 +117,7 @@ func (b *Bucket) Resume(_ context.Context, key string, state []byte) (blob.Part,
 	if err != nil {
 		return nil, b.fault("opening", key, err)
 	}
-	p := &part{bucket: b, key: key, file: f, folder: b.folder(key), size: size, pushed: size}
+	p := &part{bucket: b, key: key, file: f, folder: b.folder(key), size: size, kept: size, pushed: size}
 	if err := p.rewind(); err != nil {
 		f.Close()
 		return nil, err

@@ -145,6 +145,53 @@ func TestFlushFails(t *testing.T) {
 	}
 }
 
+// What came after the last checkpoint takes no room once the part is closed, as after a disk was full.
+func TestCloseGivesRoomBack(t *testing.T) {
+	t.Parallel()
+	b := open(t, t.TempDir())
+	size := func() int64 {
+		info, err := b.Stat(t.Context(), "abcd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size
+	}
+	p, err := b.Create(t.Context(), "abcd")
+	for _, want := range []int64{0, 3, 6} {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Write([]byte("xyz")); err != nil {
+			t.Fatal(err)
+		}
+		var state []byte
+		if want > 0 {
+			if state, err = p.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Write(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := size(); got != want {
+			t.Errorf("%d bytes are left, want %d", got, want)
+		}
+		p, err = b.Resume(t.Context(), "abcd", state)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.Seal(t.Context()), p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := size(); got != 6 {
+		t.Errorf("%d bytes are left of the sealed object", got)
+	}
+}
+
 func TestFree(t *testing.T) {
 	t.Parallel()
 	if free, err := open(t, t.TempDir()).Free(); free <= 0 || err != nil {

@@ -23,6 +23,7 @@ type part struct {
 	file   *os.File
 	folder *folder
 	size   int64 // bytes written
+	kept   int64 // of them, those that Resume will find
 	pushed int64 // of them, those the disk was told to write
 	named  bool  // the object's name is durable
 	err    error // of a flush: what the cache then holds is not to be trusted
@@ -105,6 +106,7 @@ func (p *part) Checkpoint(context.Context) ([]byte, error) {
 	if _, err := p.linked(); err != nil {
 		return nil, err
 	}
+	p.kept = p.size
 	return binary.BigEndian.AppendUint64(nil, uint64(p.size)), nil
 }
 
@@ -126,6 +128,7 @@ func (p *part) Seal(context.Context) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
+	p.kept = p.size
 	info, err := p.linked()
 	if err != nil {
 		return err
@@ -136,8 +139,11 @@ func (p *part) Seal(context.Context) error {
 	return p.Close()
 }
 
-// Close implements blob.Part.
+// Close implements blob.Part. What nobody will find again is given back to the disk: where that was full, it now has room.
 func (p *part) Close() error {
+	if p.size > p.kept {
+		_ = p.file.Truncate(p.kept) // Resume does it too
+	}
 	if err := p.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return p.bucket.fault("closing", p.key, err)
 	}
