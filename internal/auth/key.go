@@ -17,7 +17,7 @@ import (
 	"github.com/acre-registry/acre/internal/meta"
 )
 
-// retire is how long after a newer key's making a token key still verifies: longer than any token lives.
+// retire is how long after a newer key's making a token key still verifies, at the least.
 const retire = 48 * time.Hour
 
 // tokenKey signs and verifies tokens.
@@ -30,7 +30,8 @@ type tokenKey struct {
 // keyring holds the installation's token keys: the newest signs, all verify. Nodes share it through the store; one
 // that meets a key it does not know reads again.
 type keyring struct {
-	db *meta.DB
+	db   *meta.DB
+	life time.Duration // of the longest-lived token
 
 	mu   sync.Mutex
 	keys []tokenKey // oldest first
@@ -115,7 +116,7 @@ func (k *keyring) rotate(ctx context.Context) (id string, err error) {
 			if name <= s.Name {
 				name = s.Name + "0"
 			}
-			if i+1 < len(secrets) && now.Sub(secrets[i+1].Created) > retire {
+			if i+1 < len(secrets) && now.Sub(secrets[i+1].Created) > max(retire, k.life) {
 				if err := tx.DeleteSecret(s.Name); err != nil {
 					return err
 				}

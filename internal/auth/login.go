@@ -51,7 +51,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{opt: opt, keys: &keyring{db: opt.DB}, verified: remembered, throttle: newThrottle(opt.DB.Now)}
+	s := &Service{opt: opt, keys: &keyring{db: opt.DB, life: 2 * max(opt.RefreshLife, opt.AccessLife)}, verified: remembered, throttle: newThrottle(opt.DB.Now)}
 	return s, s.keys.load(ctx)
 }
 

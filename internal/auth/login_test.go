@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -105,8 +106,17 @@ func TestThrottleWaits(t *testing.T) {
 	}
 	th.failed("acre", "admin", "192.0.2.1")
 	th.passed("acre", "ADMIN", "192.0.2.1")
-	if n := th.seen.Len(); n != 1 {
-		t.Errorf("%d attempts are kept after success, want the address alone", n)
+	if got := wait(); got > 0 {
+		t.Errorf("after success: %v", got)
+	}
+	for i := range freePerAddress {
+		th.failed("acre", fmt.Sprintf("guess%d", i), "192.0.2.1")
+	}
+	if got := wait(); got > 0 {
+		t.Errorf("who has logged in from an address waits %v for others' failures there", got)
+	}
+	if err := th.allow("acre", "somebody", "192.0.2.1"); !errors.Is(err, fault.TooMany) {
+		t.Errorf("a newcomer after %d failures at the address: %v", freePerAddress, err)
 	}
 }
 

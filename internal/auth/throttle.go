@@ -42,6 +42,7 @@ const longestName = 64
 type failures struct {
 	count int
 	last  time.Time
+	known bool // has logged in since
 }
 
 // forgotten holds once they are old, and where the clock was set back behind them.
@@ -62,7 +63,12 @@ func newThrottle(now func() time.Time) *throttle {
 func (t *throttle) allow(registry, user, address string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wait := max(t.wait(account(registry, user, address), freePerAccount), t.wait(attempt{address: address}, freePerAddress))
+	who := account(registry, user, address)
+	wait := t.wait(who, freePerAccount)
+	// Many may share an address; who has logged in from it does not pay for the others.
+	if f, _ := t.seen.Get(who); !f.known {
+		wait = max(wait, t.wait(attempt{address: address}, freePerAddress))
+	}
 	if wait <= 0 {
 		return nil
 	}
@@ -95,12 +101,12 @@ func (t *throttle) failed(registry, user, address string) {
 		if f.forgotten(now) {
 			f.count = 0
 		}
-		t.seen.Add(a, failures{f.count + 1, now})
+		t.seen.Add(a, failures{f.count + 1, now, f.known})
 	}
 }
 
 func (t *throttle) passed(registry, user, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.seen.Remove(account(registry, user, address))
+	t.seen.Add(account(registry, user, address), failures{last: t.now(), known: true})
 }

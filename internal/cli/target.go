@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,8 +20,8 @@ import (
 	"github.com/acre-registry/acre/internal/ociclient"
 )
 
-// suffix makes a registry's name a host name.
-const suffix = ".acre.localhost"
+// defaultSuffix makes a registry's name a host name, where the server does not say which does.
+const defaultSuffix = "acre.localhost"
 
 // defaultServer listens where acre serve does unless told otherwise.
 const defaultServer = "127.0.0.1:5000"
@@ -53,7 +54,15 @@ func (a *app) target(name string) (target, error) {
 	if dial == "" {
 		dial = withPort(at)
 	}
-	at.Host = strings.ToLower(name) + suffix
+	suffix := defaultSuffix
+	if a.setting(a.server, "ACRE_SERVER", "") == "" {
+		addr, err := a.addresses()
+		if err != nil {
+			return target{}, err
+		}
+		suffix = cmp.Or(addr.Suffix, suffix)
+	}
+	at.Host = strings.ToLower(name) + "." + suffix
 	if port := server.url.Port(); port != "" {
 		at.Host += ":" + port
 	}
@@ -89,8 +98,9 @@ func (a *app) here(scheme, addr string) (target, error) {
 
 // addresses are where the server on a data directory listens, as it says itself; empty where none does.
 type addresses struct {
-	HTTP  string `json:"http"`
-	HTTPS string `json:"https"`
+	HTTP   string `json:"http"`
+	HTTPS  string `json:"https"`
+	Suffix string `json:"suffix"`
 }
 
 func (a *app) addresses() (addr addresses, err error) {

@@ -79,6 +79,9 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 		if db.lock, err = lockFile(source + ".lock"); err != nil {
 			return nil, err
 		}
+		if err := makePrivate(source); err != nil {
+			return nil, errors.Join(err, db.lock.release())
+		}
 		source = sqliteSource(source)
 	}
 	if db.sql, err = sql.Open(d.driver, source); err != nil {

@@ -25,6 +25,15 @@ func sqliteSource(path string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
+// makePrivate makes the file, where there is none, for its owner's eyes only; SQLite gives its log the same mode.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fault.New(fault.Unavailable, "the metadata's file cannot be opened: %w", err)
+	}
+	return f.Close()
+}
+
 // How often the write-ahead log is folded into the file, and over which size writers wait for it.
 const (
 	checkpointEvery = time.Second

@@ -4,13 +4,15 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/auth"
 )
 
-// registryOf is the registry that a host leads to: NAME.SUFFIX to NAME, everything else, loopback names and bare
-// addresses among them, to the default.
+// registryOf is the registry that a host leads to: NAME.SUFFIX to NAME, everything else, localhost and bare addresses
+// among them, to the default. A name below localhost that has none of the suffixes leads nowhere: whoever made it
+// meant a registry, and not the default one.
 func (c *Config) registryOf(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -20,6 +22,9 @@ func (c *Config) registryOf(host string) string {
 		if name, ok := strings.CutSuffix(host, "."+suffix); ok && !strings.Contains(name, ".") {
 			return name
 		}
+	}
+	if strings.HasSuffix(host, ".localhost") && !slices.Contains(c.Suffixes, host) {
+		return host
 	}
 	return strings.ToLower(c.DefaultRegistry)
 }

@@ -19,10 +19,11 @@ import (
 
 // Addresses is what the address file says: where the server can be reached, "" for what is off.
 type Addresses struct {
-	HTTP  string `json:"http"`
-	HTTPS string `json:"https"`
-	Ops   string `json:"ops"`
-	PID   int    `json:"pid"`
+	HTTP   string `json:"http"`
+	HTTPS  string `json:"https"`
+	Ops    string `json:"ops"`
+	Suffix string `json:"suffix"` // NAME.SUFFIX is the host of the registry NAME; "" = there is no suffix
+	PID    int    `json:"pid"`
 }
 
 // Listeners are the doors of the server. They are open from Listen on: clients that connect before Run wait.
@@ -97,7 +98,11 @@ func (l *Listeners) Addresses() Addresses {
 		}
 		return l.Addr().String()
 	}
-	return Addresses{HTTP: at(l.http), HTTPS: at(l.https), Ops: at(l.ops), PID: os.Getpid()}
+	a := Addresses{HTTP: at(l.http), HTTPS: at(l.https), Ops: at(l.ops), PID: os.Getpid()}
+	if len(l.config.Suffixes) > 0 {
+		a.Suffix = l.config.Suffixes[0]
+	}
+	return a
 }
 
 // Close closes the listeners of a server that never ran.
