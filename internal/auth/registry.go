@@ -21,14 +21,17 @@ type Registry struct {
 	passwords [2]string
 }
 
-// Registries finds registries by name. What it says is at most two seconds old.
+// Registries finds registries by name. What it says is at most two seconds old, unless the store is slow to say
+// more: then who asks meanwhile gets what was known.
 type Registries struct {
 	db  *meta.DB
 	now func() time.Time
 
-	mu    sync.Mutex
-	read  time.Time
-	byKey map[string]*Registry
+	reading sync.Mutex // held by who reads the store
+	mu      sync.Mutex
+	read    time.Time // zero: anew at the next look-up
+	byKey   map[string]*Registry
+	changes int // counts Forget, so that a slower read does not undo it
 }
 
 // NewRegistries looks registries up in db.
@@ -50,19 +53,52 @@ func (r *Registries) Get(ctx context.Context, key string) (*Registry, error) {
 func (r *Registries) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.byKey = nil
+	r.byKey, r.read = nil, time.Time{}
+	r.changes++
+}
+
+// known is what was read last, and whether it is still to be believed.
+func (r *Registries) known() (all map[string]*Registry, fresh bool, changes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	age := r.now().Sub(r.read)
+	return r.byKey, r.byKey != nil && age >= 0 && age < staleness, r.changes
 }
 
 // All gives every registry by key. The map must not be changed.
 func (r *Registries) All(ctx context.Context) (map[string]*Registry, error) {
+	all, fresh, _ := r.known()
+	if fresh {
+		return all, nil
+	}
+	if !r.reading.TryLock() {
+		if all != nil {
+			return all, nil // somebody reads it
+		}
+		r.reading.Lock()
+	}
+	defer r.reading.Unlock()
+	all, fresh, changes := r.known()
+	if fresh {
+		return all, nil
+	}
+	now := r.now()
+	all, err := r.stored(ctx)
+	if err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := r.now()
-	if r.byKey != nil && now.Sub(r.read) < staleness && !now.Before(r.read) {
-		return r.byKey, nil
+	if r.changes == changes {
+		r.byKey, r.read = all, now
 	}
+	return all, nil
+}
+
+func (r *Registries) stored(ctx context.Context) (map[string]*Registry, error) {
 	all := map[string]*Registry{}
 	err := r.db.View(ctx, func(tx *meta.Tx) error {
+		clear(all)
 		docs, err := meta.List[acr.Registry](tx, "", maxRegistries)
 		if err != nil {
 			return err
@@ -88,11 +124,7 @@ func (r *Registries) All(ctx context.Context) (map[string]*Registry, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	r.byKey, r.read = all, now
-	return all, nil
+	return all, err
 }
 
 // maxRegistries bounds what one process serves.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -14,8 +15,9 @@ import (
 
 // CollectOptions of a pass.
 type CollectOptions struct {
-	DryRun bool
-	Grace  *time.Duration // in place of the service's; 0 takes all that is idle now
+	DryRun  bool
+	Orphans bool           // look through the whole bucket for objects that no row names
+	Grace   *time.Duration // in place of the service's; 0 takes all that is idle now
 	// Progress, if not nil, hears of each thing that goes, or with DryRun would.
 	Progress func(what, name string, bytes int64)
 }
@@ -60,7 +62,11 @@ func (s *Service) Collect(ctx context.Context, opt CollectOptions) (Collected, e
 	start := time.Now()
 	p := &pass{Service: s, opt: opt, out: &c, before: s.db.Now().Add(-grace)}
 	var errs []error
-	for _, step := range []func(context.Context) error{p.uploads, p.registries, p.orphans, p.litter} {
+	steps := []func(context.Context) error{p.uploads, p.registries, p.litter}
+	if opt.Orphans {
+		steps = slices.Insert(steps, 0, p.orphans)
+	}
+	for _, step := range steps {
 		errs = append(errs, step(ctx)) // what one cannot take does not keep the next from its own
 	}
 	if !opt.DryRun {

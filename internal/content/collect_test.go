@@ -320,3 +320,19 @@ func TestCollectTrimsTheLog(t *testing.T) {
 		}
 	})
 }
+
+// A manifest pushed again is held against its blobs again.
+func TestPushAgainWithoutBlobs(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		config := w.push("app", "config")
+		w.image("app", "v1", config)
+		if err := w.reg.DeleteBlob(w.t.Context(), "app", config); err != nil {
+			w.t.Fatal(err)
+		}
+		body := []byte(`{"schemaVersion":2,"mediaType":"` + oci.TypeImage + `","config":{"mediaType":"application/x","digest":"` + string(config) + `","size":1},"layers":[]}`)
+		_, err := w.reg.PutManifest(w.t.Context(), "app", oci.Ref{Tag: "v2"}, oci.TypeImage, body)
+		if !errors.Is(err, fault.ManifestBlobUnknown) {
+			w.t.Errorf("pushed again without its blob: %v", err)
+		}
+	})
+}

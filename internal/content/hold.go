@@ -194,6 +194,7 @@ func (u *upload) yield(ctx context.Context) error {
 		return nil
 	}
 	err := u.pause(ctx)
+	u.lost = err
 	if errors.Is(err, fault.UploadUnknown) {
 		return nil // the newcomer will find that out
 	}

@@ -165,11 +165,11 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string
 	e := acr.Event{Kind: acr.ManifestPushed, Repository: repo, Tag: tag, Digest: d, MediaType: m.MediaType, Size: int64(len(body))}
 	manifests, tags := 0, 0
 	drop := []key{r.key(aManifest, repo, string(d))}
+	names, err := r.claim(tx, repository, m) // of one that is here too: its blobs may have been deleted
+	if err != nil {
+		return err
+	}
 	if id == 0 {
-		names, err := r.claim(tx, repository, m)
-		if err != nil {
-			return err
-		}
 		row := meta.Manifest{Repository: repository, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Body: body}
 		if m.Subject != nil {
 			row.Subject = m.Subject.Digest

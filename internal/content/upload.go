@@ -24,6 +24,7 @@ type upload struct {
 
 	mu    sync.Mutex // held during each call, so that yield finds the moments between
 	ended bool
+	lost  error // why a pause for somebody else kept nothing
 	row   meta.Upload
 	saved bool         // the row exists
 	w     *blob.Writer // opened with the first byte
@@ -272,6 +273,10 @@ func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Des
 		_, err := tx.AddMember(r.id, u.repo, d)
 		return err
 	})
+	if errors.Is(err, fault.Full) && !u.saved {
+		// No row was committed and none names the object, which takes up what room there is.
+		err = errors.Join(err, r.s.blobs.Delete(ctx, u.row.Object))
+	}
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -286,7 +291,7 @@ func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Des
 // Close pauses the upload.
 func (u *upload) Close(ctx context.Context) error {
 	if err := u.enter(); err != nil {
-		return nil //nolint:nilerr // it was paused for whoever took it over
+		return u.lost // it was paused for whoever took it over
 	}
 	defer u.mu.Unlock()
 	return u.pause(ctx)

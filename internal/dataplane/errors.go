@@ -81,7 +81,7 @@ func Render(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Code == "" {
 		e = &fault.Error{Kind: e.Kind, Code: to.code, Message: e.Message, Detail: e.Detail, After: e.After}
 	}
-	list := []wireError{{e.Code, e.Message, e.Detail}}
+	list := []wireError{{e.Code, message(e), e.Detail}}
 	if err == error(errNoRoute) {
 		list = []wireError{}
 	}
@@ -98,6 +98,17 @@ func Render(w http.ResponseWriter, r *http.Request, err error) {
 	_ = web.WriteJSON(w, to.status, struct {
 		Errors []wireError `json:"errors"`
 	}{list})
+}
+
+// message is what the client reads. Where something of the server's failed, what and where is the operator's to know.
+func message(e *fault.Error) string {
+	switch {
+	case e.Kind == fault.Full:
+		return "no space is left on the registry; its operator has to free some"
+	case e.Kind == fault.Unavailable && e.Err != nil:
+		return "the registry cannot answer now; try again"
+	}
+	return e.Message
 }
 
 func actions(g acr.Grant) []action {

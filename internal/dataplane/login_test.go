@@ -224,7 +224,8 @@ func TestThrottleByAddress(t *testing.T) {
 			user := "user" + string(rune('a'+i%25)) + strings.Repeat("x", i/25)
 			s.send(t, "GET", "/v2/", nil, "Authorization", basicAuth(user, "guess")).want(t, "a guess", 401, "UNAUTHORIZED")
 		}
-		s.send(t, "GET", "/v2/", nil, "Authorization", basicAuth("acre", password)).want(t, "another account", 429, "TOOMANYREQUESTS")
+		s.send(t, "GET", "/v2/", nil, "Authorization", basicAuth("newcomer", password)).want(t, "another account", 429, "TOOMANYREQUESTS")
+		s.send(t, "GET", "/v2/", nil, "Authorization", basicAuth("acre", password)).want(t, "who has logged in from there", 200, "")
 		s.send(t, "GET", "/v2/", nil, "Authorization", bearer).want(t, "a token", 200, "")
 	})
 }

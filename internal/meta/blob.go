@@ -76,8 +76,12 @@ func (tx *Tx) Touch(registry int64, repo string, d oci.Digest) (touched bool, er
 
 // Name marks a blob as named by a manifest of the repository; found is false where it is no member.
 func (tx *Tx) Name(repository int64, d oci.Digest) (found bool, err error) {
-	n, err := tx.exec("UPDATE membership SET idle = 0 WHERE repository = ? AND digest = ?", repository, digest(d))
-	return n > 0, err
+	var idle int64
+	found, err = tx.one("SELECT idle FROM membership WHERE repository = ? AND digest = ?", []any{repository, digest(d)}, &idle)
+	if err == nil && idle > 0 {
+		_, err = tx.exec("UPDATE membership SET idle = 0 WHERE repository = ? AND digest = ?", repository, digest(d))
+	}
+	return found, err
 }
 
 // DeleteMember takes a blob out of a repository and, where it was the last to have it, out of the registry; the

@@ -45,6 +45,11 @@ func (f *flusher) flush() error {
 	if err = unix.Fdatasync(int(file.Fd())); err == nil {
 		return nil
 	}
+	return f.breaks(err)
+}
+
+// breaks notes a flush that failed, the flusher's own or one of SQLite's checkpoint: the kernel tells of an error once.
+func (f *flusher) breaks(err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.broken = fault.New(fault.Unavailable, "the metadata could not be made durable; mend the disk under %s and restart acre: %w",

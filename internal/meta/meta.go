@@ -118,6 +118,11 @@ func (db *DB) Close() (err error) {
 		db.stop()
 		db.mu.Unlock()
 		db.running.Wait()
+		if err = db.flusher.failure(); err != nil {
+			// To close SQLite's last connection is to fold the log in, which is not to be done now. The process ends anyhow.
+			err = errors.Join(err, db.lock.release())
+			return
+		}
 		drain(db.pool)
 		if db.solo != db.pool {
 			drain(db.solo)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/acre-registry/acre/internal/fault"
 )
@@ -40,7 +42,8 @@ const (
 	checkpointForce = 128 << 20 // bytes
 )
 
-// checkpoint keeps the write-ahead log short while the store is open, and folds it in at the end.
+// checkpoint keeps the write-ahead log short while the store is open, and folds it in at the end. After a flush that
+// failed it stops: what the log holds in memory may not be what it holds on the disk.
 func (db *DB) checkpoint() {
 	ctx := context.Background()
 	s, err := db.session(ctx)
@@ -59,16 +62,29 @@ func (db *DB) checkpoint() {
 		case <-db.ctx.Done():
 			stopped = true
 		}
+		if db.flusher.failure() != nil {
+			return
+		}
 		if db.walSize() > checkpointForce {
 			mode = "PRAGMA wal_checkpoint(RESTART)"
 		}
 		var busy, frames, moved int
 		err := s.conn.QueryRowContext(ctx, mode).Scan(&busy, &frames, &moved)
+		if unsynced(err) {
+			db.opt.Log.Error("metadata checkpoint could not be flushed", "error", db.flusher.breaks(err))
+			return
+		}
 		if err != nil && !failed {
 			db.opt.Log.Error("metadata checkpoint failed; it is tried again", "error", err)
 		}
 		failed = err != nil
 	}
+}
+
+// unsynced tells whether a flush of SQLite's failed.
+func unsynced(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_IOERR_FSYNC || e.Code() == sqlite3.SQLITE_IOERR_DIR_FSYNC)
 }
 
 func (db *DB) walSize() int64 {

@@ -157,7 +157,7 @@ func (f *face) collect(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &ask); err != nil {
 		return err
 	}
-	opt := content.CollectOptions{DryRun: ask.DryRun}
+	opt := content.CollectOptions{DryRun: ask.DryRun, Orphans: true}
 	if ask.Grace != "" {
 		grace, err := time.ParseDuration(ask.Grace)
 		if err != nil || grace < 0 {

@@ -111,7 +111,13 @@ func TestListeners(t *testing.T) {
 		t.Errorf("socket: %v, %v", i, err)
 	}
 	var said Addresses
-	text, err := os.ReadFile(filepath.Join(dir, "acre.addr"))
+	var text []byte
+	var err error
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) { // requests may be answered first
+		if text, err = os.ReadFile(filepath.Join(dir, "acre.addr")); err == nil {
+			break
+		}
+	}
 	if err != nil || json.Unmarshal(text, &said) != nil || said != s.addresses || said.PID != os.Getpid() {
 		t.Errorf("address file: %s, %v; want %+v", text, err, s.addresses)
 	}

@@ -13,10 +13,14 @@ import (
 func (s *Server) work(ctx context.Context) error {
 	q := job.New(job.Options{DB: s.db, Log: s.log.Logger})
 	if every := s.config.Collect.Interval; every > 0 {
-		q.Every("collect", "@every "+every.String(), func(ctx context.Context) error {
-			_, err := s.content.Collect(auth.As(ctx, auth.System("collector")), content.CollectOptions{})
-			return err
-		})
+		collect := func(opt content.CollectOptions) func(context.Context) error {
+			return func(ctx context.Context) error {
+				_, err := s.content.Collect(auth.As(ctx, auth.System("collector")), opt)
+				return err
+			}
+		}
+		q.Every("collect", "@every "+every.String(), collect(content.CollectOptions{}))
+		q.Every("collect-orphans", "@every 24h", collect(content.CollectOptions{Orphans: true}))
 	}
 	if age := s.config.Tokens.KeyRotation; age > 0 {
 		q.Every("rotate-keys", "@every 1h", func(ctx context.Context) error {
