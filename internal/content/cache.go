@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// cache remembers what was read of the store, bounded by bytes, least recently used first out.
+// cache remembers what was read of the store, bounded by bytes. Out goes first what was not used since it last came up
+// for it (second chance), so that a hit writes to its own entry only.
 //
 // Where this process is the store's only writer it is exact: whoever changes a row drops its key after the commit and
 // before the answer, and what was read before the drop is not taken in after it. Where nodes share the store an
@@ -36,6 +37,7 @@ type entry struct {
 	key        key
 	value      any
 	cost       int64
+	used       bool // since it was put at the front of the ring
 	read       time.Time
 	prev, next *entry
 }
@@ -79,8 +81,7 @@ func (c *cache) get(k key) (value any, ticket uint64) {
 		s.remove(e)
 		return nil, s.gen
 	}
-	e.unlink()
-	e.link(&s.ring)
+	e.used = true
 	return e.value, s.gen
 }
 
@@ -97,9 +98,24 @@ func (c *cache) put(k key, value any, cost int64, ticket uint64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gen != ticket {
-		return
+	if s.gen == ticket {
+		s.add(k, value, cost, read)
 	}
+}
+
+// set remembers what a commit has just made true. It is called in the order of the commits, and only where this process
+// is the store's only writer.
+func (c *cache) set(k key, value any, cost int64) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gen++
+	if cost += overhead; cost <= s.max/4 {
+		s.add(k, value, cost, time.Time{})
+	}
+}
+
+func (s *shard) add(k key, value any, cost int64, read time.Time) {
 	if old := s.by[k]; old != nil {
 		s.remove(old)
 	}
@@ -108,7 +124,14 @@ func (c *cache) put(k key, value any, cost int64, ticket uint64) {
 	e.link(&s.ring)
 	s.bytes += cost
 	for s.bytes > s.max {
-		s.remove(s.ring.prev)
+		last := s.ring.prev
+		if !last.used {
+			s.remove(last)
+			continue
+		}
+		last.used = false
+		last.unlink()
+		last.link(&s.ring)
 	}
 }
 

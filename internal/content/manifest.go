@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/opencontainers/go-digest"
@@ -164,6 +165,7 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string
 	}
 	e := acr.Event{Kind: acr.ManifestPushed, Repository: repo, Tag: tag, Digest: d, MediaType: m.MediaType, Size: int64(len(body))}
 	manifests, tags := 0, 0
+	isNew := id == 0
 	drop := []key{r.key(aManifest, repo, string(d))}
 	names, err := r.claim(tx, repository, m) // of one that is here too: its blobs may have been deleted
 	if err != nil {
@@ -194,8 +196,24 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string
 	if err := tx.Count(repository, manifests, tags); err != nil {
 		return err
 	}
-	tx.OnCommit(func() { r.s.cache.drop(drop...) })
+	tx.OnCommit(func() {
+		r.s.cache.drop(drop...)
+		if isNew && !tx.Shared() { // who pushes is often the first to pull
+			r.remember(repo, tag, &manifest{oci.Descriptor{MediaType: m.MediaType, Digest: d, Size: int64(len(body))}, body})
+		}
+	})
 	return tx.Append(r.event(ctx, e))
+}
+
+// remember puts a manifest that was just committed into the cache, under its digest and its tag.
+func (r Registry) remember(repo, tag string, m *manifest) {
+	if cap(m.body) > 2*len(m.body) {
+		m.body = bytes.Clone(m.body) // what the cache counts is what it keeps
+	}
+	r.s.cache.set(r.key(aManifest, repo, string(m.desc.Digest)), m, int64(len(m.body)))
+	if tag != "" {
+		r.s.cache.set(r.key(aManifest, repo, tag), m, int64(len(tag)))
+	}
 }
 
 // claim checks that what the manifest names is there, and marks its blobs as named.

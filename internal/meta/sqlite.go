@@ -22,7 +22,7 @@ import (
 func sqliteSource(path string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
-		"wal_autocheckpoint(0)", "cache_size(-4000)", "temp_store(MEMORY)", "journal_size_limit(67108864)",
+		"wal_autocheckpoint(0)", "cache_size(-2000)", "temp_store(MEMORY)", "journal_size_limit(67108864)",
 	}}
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
