@@ -29,7 +29,7 @@ type Options struct {
 	DB           *meta.DB
 	Blobs        *blob.Store
 	Log          *slog.Logger
-	CacheBytes   int64         // for manifests, blob rows and small blobs; 24 MiB
+	CacheBytes   int64         // for manifests, blob rows and small blobs; 14 MiB
 	MaxBlob      int64         // bytes; 200 GiB
 	Grace        time.Duration // how long a blob may be without a manifest; 1 hour
 	UploadExpiry time.Duration // how long an upload may rest; 7 days
@@ -42,7 +42,7 @@ const (
 	DefaultGrace        = time.Hour
 	DefaultUploadExpiry = 7 * 24 * time.Hour
 	DefaultLogRetention = 90 * 24 * time.Hour
-	defaultCache        = 24 << 20
+	defaultCache        = 14 << 20
 	rememberedIDs       = 4096
 	sharedTTL           = 2 * time.Second
 )

@@ -52,7 +52,7 @@ type Server struct {
 // earlier once the process holds as much as it should at most. GOGC and GOMEMLIMIT override them.
 const (
 	collectorPace = 400      // percent
-	memoryAim     = 52 << 20 // bytes
+	memoryAim     = 56 << 20 // bytes
 )
 
 func tuneMemory() {
