@@ -23,6 +23,16 @@ type Registry struct {
 	AdminUserEnabled     bool      `json:"adminUserEnabled"`
 	AnonymousPullEnabled bool      `json:"anonymousPullEnabled"`
 	CreatedAt            time.Time `json:"createdAt"`
+
+	Permissions    PermissionMode `json:"permissions,omitempty"` // "" is LegacyPermissions
+	Network        NetworkRules   `json:"network"`
+	PublicDisabled bool           `json:"publicDisabled,omitempty"` // only private listeners serve it
+	BypassNone     bool           `json:"bypassNone,omitempty"`     // trusted services do not pass the network rules
+	ArmAudienceOff bool           `json:"armAudienceOff,omitempty"` // tokens for the management API do not exchange
+	// AnonymousRepositories are open to anybody though AnonymousPullEnabled is off: names, prefix/*.
+	AnonymousRepositories []string      `json:"anonymousRepositories,omitempty"`
+	AccessLife            time.Duration `json:"accessLife,omitempty"` // of access tokens; 0: the installation's
+	RefreshLife           time.Duration `json:"refreshLife,omitempty"`
 }
 
 func (Registry) ResourceType() string { return "registries" }

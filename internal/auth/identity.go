@@ -82,6 +82,20 @@ func (Policy) Allow(ctx context.Context, registry string, on acr.Scope, acts ...
 	return nil
 }
 
+// Control tells whether the context's identity may do an operation of the management API, such as
+// Microsoft.ContainerRegistry/registries/tokens/write, on a scope: see arm.Within. Errors: fault.Unauthenticated,
+// fault.Denied.
+func (Policy) Control(ctx context.Context, scope, operation string) error {
+	id, ok := ctx.Value(contextKey{}).(*caller)
+	if ok && id.system {
+		return nil
+	}
+	if !ok {
+		return fault.New(fault.Unauthenticated, "authentication failed: the request carries no valid token")
+	}
+	return fault.New(fault.Denied, "the client %q has no authorization to perform action %q over scope %q", id.Name, operation, scope)
+}
+
 // Known tells whether the context has an identity of the registry at all. Errors: fault.Unauthenticated.
 func (Policy) Known(ctx context.Context, registry string) error {
 	id, ok := ctx.Value(contextKey{}).(*caller)

@@ -2,7 +2,10 @@ package meta
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
@@ -41,27 +44,110 @@ func Put[R acr.Resource](tx *Tx, id arm.ID, r R, version int64) error {
 		if err == nil && n == 0 {
 			err = fault.New(fault.Exists, "%s %s exists already", id.Type(), id.Name())
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return errors.Join(tx.putKeys(id, r), tx.changed())
 	}
 	n, err := tx.exec("UPDATE resource SET doc = ?, version = version + 1, updated = ? WHERE id = ? AND version = ?",
 		doc, now, id.Key(), version)
 	if err == nil && n == 0 {
 		err = fault.New(fault.Precondition, "%s %s was changed meanwhile: read it again", id.Type(), id.Name())
 	}
+	if err != nil {
+		return err
+	}
+	if _, err := tx.exec("DELETE FROM resource_key WHERE id = ?", id.Key()); err != nil {
+		return err
+	}
+	return errors.Join(tx.putKeys(id, r), tx.changed())
+}
+
+// Keyed is a resource that is found by more than its ID.
+type Keyed interface {
+	// Keys are what Find finds it by, such as "upn:owner@acre.localhost". They need not be unique.
+	Keys() []string
+}
+
+func (tx *Tx) putKeys(id arm.ID, r acr.Resource) error {
+	k, ok := r.(Keyed)
+	if !ok {
+		return nil
+	}
+	for _, name := range k.Keys() {
+		if _, err := tx.exec("INSERT INTO resource_key (type, name, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+			r.ResourceType(), name, id.Key()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed moves the generation on.
+func (tx *Tx) changed() error {
+	_, err := tx.exec("UPDATE generation SET value = value + 1 WHERE name = 'resource'")
 	return err
+}
+
+// Generation counts the changes of all resources: while it stays the same, so do they.
+func (tx *Tx) Generation() (int64, error) {
+	var n int64
+	_, err := tx.one("SELECT value FROM generation WHERE name = 'resource'", nil, &n)
+	return n, err
 }
 
 // Delete removes a resource; existed is false where there was none.
 func Delete(tx *Tx, id arm.ID) (existed bool, err error) {
+	if _, err := tx.exec("DELETE FROM resource_key WHERE id = ?", id.Key()); err != nil {
+		return false, err
+	}
 	n, err := tx.exec("DELETE FROM resource WHERE id = ?", id.Key())
-	return n > 0, err
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tx.changed()
 }
 
 // List reads resources of a type whose ID key comes after after, at most limit, by ID.
 func List[R acr.Resource](tx *Tx, after string, limit int) ([]R, error) {
 	var zero R
+	return docs[R](tx, "SELECT doc FROM resource WHERE type = ? AND id > ? ORDER BY id LIMIT ?", zero.ResourceType(), after, limit)
+}
+
+// ListUnder is List for those below a resource or scope: its ID, then a slash.
+func ListUnder[R acr.Resource](tx *Tx, parent, after string, limit int) ([]R, error) {
+	var zero R
+	from, to := under(parent)
+	return docs[R](tx, "SELECT doc FROM resource WHERE type = ? AND id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?",
+		zero.ResourceType(), strings.ToLower(after), from, to, limit)
+}
+
+// CountUnder counts resources of a type below a resource or scope.
+func CountUnder[R acr.Resource](tx *Tx, parent string) (int, error) {
+	var zero R
+	var n int
+	from, to := under(parent)
+	_, err := tx.one("SELECT COUNT(*) FROM resource WHERE type = ? AND id >= ? AND id < ?", []any{zero.ResourceType(), from, to}, &n)
+	return n, err
+}
+
+// under is the range of the keys below a parent: / is followed by 0.
+func under(parent string) (from, to string) {
+	parent = strings.ToLower(strings.TrimSuffix(parent, "/"))
+	return parent + "/", parent + "0"
+}
+
+// Find reads resources by one of their Keys, by ID.
+func Find[R acr.Resource](tx *Tx, key string, limit int) ([]R, error) {
+	var zero R
+	return docs[R](tx, `SELECT r.doc FROM resource_key k JOIN resource r ON r.id = k.id WHERE k.type = ? AND k.name = ?
+		ORDER BY k.id LIMIT ?`, zero.ResourceType(), key, limit)
+}
+
+func docs[R acr.Resource](tx *Tx, query string, args ...any) ([]R, error) {
+	var zero R
 	var out []R
-	err := tx.each("SELECT doc FROM resource WHERE type = ? AND id > ? ORDER BY id LIMIT ?", []any{zero.ResourceType(), after, limit},
+	err := tx.each(query, args,
 		func(scan func(...any) error) error {
 			var doc []byte
 			if err := scan(&doc); err != nil {
@@ -75,4 +161,22 @@ func List[R acr.Resource](tx *Tx, after string, limit int) ([]R, error) {
 			return nil
 		})
 	return out, err
+}
+
+// Use notes that something was used now; what was noted within a minute before stays.
+func (tx *Tx) Use(id string) error {
+	now := tx.now()
+	_, err := tx.exec(`INSERT INTO used (id, at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE used.at < ?`,
+		id, now, now-time.Minute.Microseconds())
+	return err
+}
+
+// LastUsed is when something was last used; the zero time where it never was.
+func (tx *Tx) LastUsed(id string) (time.Time, error) {
+	var at int64
+	found, err := tx.one("SELECT at FROM used WHERE id = ?", []any{id}, &at)
+	if err != nil || !found {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(at).UTC(), nil
 }

@@ -1,0 +1,155 @@
+package acr
+
+import (
+	"strings"
+	"time"
+
+	"github.com/acre-registry/acre/internal/arm"
+)
+
+// PrincipalType is what a role is assigned to.
+type PrincipalType string
+
+// Principal types. A managed identity is a service principal.
+const (
+	UserPrincipal    PrincipalType = "User"
+	GroupPrincipal   PrincipalType = "Group"
+	ServicePrincipal PrincipalType = "ServicePrincipal"
+)
+
+// DirectoryID is where an object of the directory is kept: kind is users, groups, applications or servicePrincipals.
+func DirectoryID(kind, objectID string) arm.ID {
+	return arm.Tenant(arm.Directory, kind, strings.ToLower(objectID))
+}
+
+// User is a person in the directory.
+type User struct {
+	ID          string    `json:"id"` // the object ID, a GUID in lower case
+	Name        string    `json:"userPrincipalName"`
+	DisplayName string    `json:"displayName"`
+	Mail        string    `json:"mail,omitempty"`
+	Enabled     bool      `json:"accountEnabled"`
+	Password    string    `json:"password,omitempty"` // a verifier
+	CreatedAt   time.Time `json:"createdAt"`
+	// SignInsSince is from when on refresh tokens count: those given out before were revoked.
+	SignInsSince time.Time `json:"signInsSince"`
+}
+
+func (User) ResourceType() string { return "Microsoft.Graph/users" }
+
+// Keys finds a user by name.
+func (u User) Keys() []string { return []string{"upn:" + strings.ToLower(u.Name)} }
+
+// Group is a set of principals, which may be groups again.
+type Group struct {
+	ID          string    `json:"id"`
+	DisplayName string    `json:"displayName"`
+	Description string    `json:"description,omitempty"`
+	Members     []string  `json:"members"` // object IDs
+	Owners      []string  `json:"owners"`
+	CreatedAt   time.Time `json:"createdAt"`
+}
+
+func (Group) ResourceType() string { return "Microsoft.Graph/groups" }
+
+// Keys finds a group by name, and the groups that somebody is a member of.
+func (g Group) Keys() []string {
+	keys := []string{"name:" + strings.ToLower(g.DisplayName)}
+	for _, m := range g.Members {
+		keys = append(keys, "member:"+strings.ToLower(m))
+	}
+	return keys
+}
+
+// Application is what a service principal stands for: its client ID and how it proves itself.
+type Application struct {
+	ID             string                `json:"id"`    // the object ID
+	AppID          string                `json:"appId"` // the client ID
+	DisplayName    string                `json:"displayName"`
+	IdentifierURIs []string              `json:"identifierUris"`
+	RedirectURIs   []string              `json:"redirectUris"` // of public clients; http://localhost is any port there
+	Public         bool                  `json:"public"`       // may sign users in without proving itself
+	Secrets        []ClientSecret        `json:"secrets"`
+	Certificates   []ClientCertificate   `json:"certificates"`
+	Federated      []FederatedCredential `json:"federated"`
+	CreatedAt      time.Time             `json:"createdAt"`
+}
+
+func (Application) ResourceType() string { return "Microsoft.Graph/applications" }
+
+// Keys finds an application by client ID, by name and by URI.
+func (a Application) Keys() []string {
+	keys := []string{"appid:" + strings.ToLower(a.AppID), "name:" + strings.ToLower(a.DisplayName)}
+	for _, u := range a.IdentifierURIs {
+		keys = append(keys, "uri:"+strings.ToLower(u))
+	}
+	return keys
+}
+
+// ClientSecret is a generated password of an application.
+type ClientSecret struct {
+	KeyID       string    `json:"keyId"`
+	DisplayName string    `json:"displayName"`
+	Hint        string    `json:"hint"` // the first three characters
+	Verifier    string    `json:"verifier"`
+	Start       time.Time `json:"start"`
+	End         time.Time `json:"end"`
+}
+
+// ClientCertificate lets an application sign assertions.
+type ClientCertificate struct {
+	KeyID       string    `json:"keyId"`
+	DisplayName string    `json:"displayName"`
+	Certificate []byte    `json:"certificate"` // DER
+	Start       time.Time `json:"start"`
+	End         time.Time `json:"end"`
+}
+
+// FederatedCredential lets the tokens of another issuer stand for the application.
+type FederatedCredential struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Issuer      string   `json:"issuer"`
+	Subject     string   `json:"subject"`
+	Audiences   []string `json:"audiences"`
+	Description string   `json:"description,omitempty"`
+}
+
+// ServiceAccount is a service principal: an application, or a managed identity, as somebody who acts in the tenant.
+type ServiceAccount struct {
+	ID          string    `json:"id"` // the object ID
+	AppID       string    `json:"appId"`
+	DisplayName string    `json:"displayName"`
+	Enabled     bool      `json:"accountEnabled"`
+	ManagedID   string    `json:"managedId,omitempty"` // the resource ID of the managed identity, if it is one
+	Names       []string  `json:"servicePrincipalNames"`
+	CreatedAt   time.Time `json:"createdAt"`
+}
+
+func (ServiceAccount) ResourceType() string { return "Microsoft.Graph/servicePrincipals" }
+
+// Keys finds a service principal by client ID, by name and by resource ID.
+func (s ServiceAccount) Keys() []string {
+	keys := []string{"appid:" + strings.ToLower(s.AppID), "name:" + strings.ToLower(s.DisplayName)}
+	for _, n := range s.Names {
+		keys = append(keys, "spn:"+strings.ToLower(n))
+	}
+	if s.ManagedID != "" {
+		keys = append(keys, "managed:"+strings.ToLower(s.ManagedID))
+	}
+	return keys
+}
+
+// ManagedIdentity is the resource userAssignedIdentities; its service principal is in the directory.
+type ManagedIdentity struct {
+	Name        string            `json:"name"`
+	Location    string            `json:"location"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	ClientID    string            `json:"clientId"`
+	PrincipalID string            `json:"principalId"`
+	CreatedAt   time.Time         `json:"createdAt"`
+}
+
+func (ManagedIdentity) ResourceType() string {
+	return "Microsoft.ManagedIdentity/userAssignedIdentities"
+}

@@ -1,0 +1,46 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/acre-registry/acre/internal/acr"
+)
+
+// Principal is somebody of the tenant's directory, or whom a trusted issuer vouches for.
+type Principal struct {
+	ID       string // the object ID; "" for who is known by TrustRules alone
+	Type     acr.PrincipalType
+	Name     string // a user's principal name, else the client ID: the subject of registry tokens
+	AppID    string // the client ID of the application that asked, for users, or that it is
+	Tenant   string
+	Groups   []string     // object IDs of all groups it is in, those that groups are in included
+	TrustRef string       // the trusted issuer and subject, for who is known by rules alone
+	Rules    []TrustGrant // what the rules of its issuer give it
+}
+
+// TrustGrant is what a trust rule gives on a registry.
+type TrustGrant struct {
+	Registry string // key
+	Rule     string // its name
+	Grants   []acr.Grant
+}
+
+// Verified is a principal with what its token says.
+type Verified struct {
+	Principal
+	Audience string
+	Expires  time.Time
+}
+
+// Principals is what auth needs of the directory; serve introduces them.
+type Principals interface {
+	// Verify checks an Entra-style access token, of our own issuer or of a trusted one. Errors: fault.Unauthenticated;
+	// fault.Unavailable where the issuer's keys cannot be had.
+	Verify(ctx context.Context, token string) (Verified, error)
+	// Login checks a client ID and secret, or a user name and password. Errors: fault.Unauthenticated, fault.TooMany;
+	// fault.NotFound where the directory knows nobody of that name.
+	Login(ctx context.Context, name, secret, address string) (Principal, error)
+	// Principal is who has an object ID, with the groups of now. Errors: fault.NotFound for who is gone or disabled.
+	Principal(ctx context.Context, objectID string) (Principal, error)
+}
