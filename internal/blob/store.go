@@ -122,6 +122,14 @@ func (s *Store) Verify(ctx context.Context, key string, d oci.Digest) (size int6
 	return size, nil
 }
 
+// Check compares the digest of body with d. Errors: fault.DigestInvalid.
+func Check(body []byte, d oci.Digest) error {
+	if got := d.Algorithm().FromBytes(body); got != d {
+		return mismatch(d, got, int64(len(body)))
+	}
+	return nil
+}
+
 func mismatch(want, got oci.Digest, size int64) *fault.Error {
 	return fault.New(fault.DigestInvalid, "content of %d bytes has digest %s, not %s", size, got, want)
 }

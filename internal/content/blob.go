@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -15,15 +14,6 @@ import (
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/oci"
 )
-
-// member is a blob of a repository as the cache keeps it, with the bytes of a small one once they were read.
-type member struct {
-	meta.Blob
-	small atomic.Pointer[[]byte]
-}
-
-// smallBlob is up to which size bytes are kept in memory: configurations, mostly.
-const smallBlob = 8 << 10
 
 func blobUnknown(d oci.Digest) error {
 	return fault.New(fault.BlobUnknown, "blob unknown to registry").With(map[string]oci.Digest{"digest": d})
@@ -48,7 +38,7 @@ func (r Registry) StatBlob(ctx context.Context, repo string, d oci.Digest) (oci.
 			return oci.Descriptor{}, err
 		}
 	}
-	return descriptor(b.Blob), nil
+	return descriptor(*b), nil
 }
 
 func (r Registry) touch(ctx context.Context, repo string, d oci.Digest) error {
@@ -70,19 +60,19 @@ func checkDigest(d oci.Digest) error {
 	return err
 }
 
-func (r Registry) member(ctx context.Context, repo string, d oci.Digest) (*member, error) {
+func (r Registry) member(ctx context.Context, repo string, d oci.Digest) (*meta.Blob, error) {
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
 	k := r.key(aBlob, repo, string(d))
 	found, ticket := r.s.cache.get(k)
 	if found != nil {
-		return found.(*member), nil
+		return found.(*meta.Blob), nil
 	}
-	m := &member{}
+	var m meta.Blob
 	var ok bool
 	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
-		m.Blob, ok, err = tx.Blob(r.id, repo, d)
+		m, ok, err = tx.Blob(r.id, repo, d)
 		return err
 	})
 	if err == nil && !ok {
@@ -91,12 +81,21 @@ func (r Registry) member(ctx context.Context, repo string, d oci.Digest) (*membe
 	if err != nil {
 		return nil, err
 	}
-	cost := int64(2 * len(d))
-	if m.Size <= smallBlob {
-		cost += m.Size
+	r.s.cache.put(k, &m, costOf(&m), ticket)
+	return &m, nil
+}
+
+func costOf(b *meta.Blob) int64 { return int64(2*len(b.Digest) + len(b.Object) + len(b.Body)) }
+
+// pushed brings the cache up to date with a blob just committed: who pushes is often the first to pull.
+func (r Registry) pushed(tx *meta.Tx, repo string, b meta.Blob) {
+	k := r.key(aBlob, repo, string(b.Digest))
+	if tx.Shared() || b.Object == "" && int64(len(b.Body)) != b.Size { // an earlier push's row has the bytes
+		r.s.cache.drop(k)
+		return
 	}
-	r.s.cache.put(k, m, cost, ticket)
-	return m, nil
+	b.Body = bytes.Clone(b.Body) // what the cache counts is what it keeps
+	r.s.cache.set(k, &b, costOf(&b))
 }
 
 // OpenBlob reads n bytes of a blob from off.
@@ -114,28 +113,11 @@ func (r Registry) OpenBlob(ctx context.Context, repo string, d oci.Digest, off, 
 	if off < 0 || off > b.Size || n < 0 || n > b.Size-off {
 		return nil, fault.New(fault.RangeInvalid, "bytes %d to %d lie outside the blob, which has %d", off, off+n, b.Size)
 	}
-	if b.Size <= smallBlob {
-		return r.openSmall(ctx, repo, b, off, n)
+	if b.Object == "" {
+		return inMemory{bytes.NewReader(b.Body[off : off+n])}, nil
 	}
 	f, err := r.s.blobs.Open(ctx, b.Object, off, n)
 	return f, r.lost(repo, b, err)
-}
-
-func (r Registry) openSmall(ctx context.Context, repo string, b *member, off, n int64) (io.ReadCloser, error) {
-	if kept := b.small.Load(); kept != nil {
-		return inMemory{bytes.NewReader((*kept)[off : off+n])}, nil
-	}
-	f, err := r.s.blobs.Open(ctx, b.Object, 0, -1)
-	if err != nil {
-		return nil, r.lost(repo, b, err)
-	}
-	defer f.Close()
-	all := make([]byte, b.Size)
-	if _, err := io.ReadFull(f, all); err != nil {
-		return nil, err
-	}
-	b.small.Store(&all)
-	return inMemory{bytes.NewReader(all[off : off+n])}, nil
 }
 
 type inMemory struct{ *bytes.Reader }
@@ -143,7 +125,7 @@ type inMemory struct{ *bytes.Reader }
 func (inMemory) Close() error { return nil }
 
 // lost tells a blob that was collected while it was being read from one whose bytes are gone against the rows.
-func (r Registry) lost(repo string, b *member, err error) error {
+func (r Registry) lost(repo string, b *meta.Blob, err error) error {
 	if !errors.Is(err, fault.NotFound) {
 		return err
 	}
@@ -163,20 +145,17 @@ func (r Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, body 
 	}
 	r.s.stats.uploads.Inc()
 	defer r.s.stats.uploads.Dec()
-	w, err := r.s.blobs.Create(ctx)
-	if err != nil {
-		return oci.Descriptor{}, err
-	}
-	u := &upload{r: r, repo: repo, w: w, row: meta.Upload{Object: w.Key()}}
+	u := r.upload(repo, "")
 	if _, err := u.ReadFrom(body); err != nil {
-		return oci.Descriptor{}, errors.Join(err, w.Abort(ctx))
+		return oci.Descriptor{}, errors.Join(err, u.discard(ctx))
 	}
 	ctx = context.WithoutCancel(ctx) // all bytes are here: who hangs up now does not undo it
-	if err := w.Commit(ctx, d); err != nil {
-		return oci.Descriptor{}, errors.Join(err, w.Abort(ctx))
+	size, err := u.seal(ctx, d)
+	if err != nil {
+		return oci.Descriptor{}, errors.Join(err, u.discard(ctx))
 	}
 	crash.Point("blob.sealed")
-	return u.publish(ctx, d, w.Size())
+	return u.publish(ctx, d, size)
 }
 
 // MountBlob makes a blob of one repository readable in another.
@@ -194,7 +173,7 @@ func (r Registry) MountBlob(ctx context.Context, repo, from string, d oci.Digest
 	added := false
 	err = r.s.db.Update(ctx, func(tx *meta.Tx) (err error) {
 		tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, repo, string(d))) })
-		added, err = tx.AddMember(r.id, repo, d)
+		_, added, err = tx.AddMember(r.id, repo, d)
 		return err
 	})
 	if err == nil && !added {
@@ -204,11 +183,11 @@ func (r Registry) MountBlob(ctx context.Context, repo, from string, d oci.Digest
 		return oci.Descriptor{}, err
 	}
 	r.s.stats.mounts.Inc()
-	return descriptor(source.Blob), nil
+	return descriptor(*source), nil
 }
 
 // source finds a repository with the blob that the caller may read: from, or any of the first ones.
-func (r Registry) source(ctx context.Context, from string, d oci.Digest) (*member, error) {
+func (r Registry) source(ctx context.Context, from string, d oci.Digest) (*meta.Blob, error) {
 	candidates := []string{from}
 	if from != "" {
 		if err := oci.CheckName(from); err != nil {

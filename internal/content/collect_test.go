@@ -204,7 +204,7 @@ func TestCollectSweepsUploads(t *testing.T) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if _, err := u.ReadFrom(bytes.NewReader(make([]byte, 1000))); err != nil {
+		if _, err := u.ReadFrom(bytes.NewReader(make([]byte, 10_000))); err != nil {
 			w.t.Fatal(err)
 		}
 		if err := u.Close(w.t.Context()); err != nil {
@@ -222,7 +222,7 @@ func TestCollectSweepsUploads(t *testing.T) {
 			w.t.Errorf("resume what was swept: %v", err)
 		}
 		w.forward(2 * time.Minute)
-		if c := w.collect(content.CollectOptions{}); c.Objects != 1 || c.Bytes != 1000 {
+		if c := w.collect(content.CollectOptions{}); c.Objects != 1 || c.Bytes != 10_000 {
 			w.t.Errorf("its object stayed: %+v", c)
 		}
 	})

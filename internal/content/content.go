@@ -56,12 +56,21 @@ type Service struct {
 	cache  *cache
 	stats  metrics
 
-	uploadKey []byte                       // signs the IDs of uploads
-	published *lru.Cache[string, struct{}] // IDs of the last uploads that became blobs: they have no row to say so
+	uploadKey []byte                    // signs the IDs of uploads
+	rowless   *lru.Cache[string, stage] // what is known of the last uploads of which no row tells
 
 	mu    sync.Mutex
 	holds map[string]*hold // uploads that somebody in this process works on
 }
+
+// stage is how far an upload without a row is.
+type stage byte
+
+const (
+	_     stage = iota
+	begun       // here, where this process is the store's only writer: there is no row
+	ended       // as a blob
+)
 
 // New makes the service.
 func New(opt Options) *Service {
@@ -77,12 +86,12 @@ func New(opt Options) *Service {
 	if opt.DB.Shared() {
 		ttl = sharedTTL
 	}
-	published, err := lru.New[string, struct{}](rememberedIDs)
+	rowless, err := lru.New[string, stage](rememberedIDs)
 	if err != nil {
 		panic(err) // only a size below one is an error
 	}
 	return &Service{
-		opt: opt, published: published, db: opt.DB, blobs: opt.Blobs, stats: newMetrics(), uploadKey: opt.DB.DerivedKey("upload IDs"),
+		opt: opt, rowless: rowless, db: opt.DB, blobs: opt.Blobs, stats: newMetrics(), uploadKey: opt.DB.DerivedKey("upload IDs"),
 		cache: newCache(opt.CacheBytes, ttl, opt.DB.Now), holds: map[string]*hold{},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/acre-registry/acre/internal/blob"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/oci"
@@ -92,6 +93,9 @@ func (k *check) blobs(ctx context.Context, registry int64) error {
 func (k *check) blob(ctx context.Context, registry int64, b meta.Blob) error {
 	k.opt.Progress("blob", string(b.Digest))
 	k.out.Blobs++
+	if b.Object == "" {
+		return k.small(ctx, registry, b)
+	}
 	size, err := k.Service.blobs.Verify(ctx, b.Object, b.Digest)
 	k.out.Bytes += size
 	switch {
@@ -113,6 +117,25 @@ func (k *check) blob(ctx context.Context, registry int64, b meta.Blob) error {
 		k.problem("blob %s, object %s cannot be read: %v", b.Digest, b.Object, err)
 	}
 	return ctx.Err()
+}
+
+// small checks a blob whose bytes are in its row.
+func (k *check) small(ctx context.Context, registry int64, b meta.Blob) error {
+	var body []byte
+	var found bool
+	if err := k.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		body, found, err = tx.BlobBody(registry, b.Digest)
+		return err
+	}); err != nil || !found {
+		return err
+	}
+	k.out.Bytes += int64(len(body))
+	if err := blob.Check(body, b.Digest); err != nil {
+		k.problem("blob %s, kept in its row: %v", b.Digest, err)
+	} else if int64(len(body)) != b.Size {
+		k.problem("blob %s: its row says %d bytes and has %d", b.Digest, b.Size, len(body))
+	}
+	return nil
 }
 
 func (k *check) repositories(ctx context.Context, registry int64) error {

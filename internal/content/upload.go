@@ -1,10 +1,12 @@
 package content
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -15,8 +17,12 @@ import (
 	"github.com/acre-registry/acre/internal/oci"
 )
 
-// upload is a blob on its way in. Between requests all of it is in its row and its object; whoever works on it has
-// a hold, which keeps others out.
+// smallBlob is up to which size in bytes a blob is kept in its row and not as an object: configurations, charts,
+// signatures. Its push waits for one flush of the metadata, which it shares with others, and leaves no file behind.
+const smallBlob = 8 << 10
+
+// upload is a blob on its way in. Between requests all of it is in its row and, once it is not small any more, its
+// object; whoever works on it has a hold, which keeps others out.
 type upload struct {
 	r    Registry
 	repo string
@@ -27,7 +33,8 @@ type upload struct {
 	lost  error // why a pause for somebody else kept nothing
 	row   meta.Upload
 	saved bool         // the row exists
-	w     *blob.Writer // opened with the first byte
+	small []byte       // all that came, while it is small; then there is no object
+	w     *blob.Writer // opened with the first byte that goes to the object
 	hold  *hold        // nil for a blob that comes whole and has no ID
 }
 
@@ -39,6 +46,9 @@ func (r Registry) StartUpload(ctx context.Context, repo string) (oci.Upload, err
 	u := r.upload(repo, r.newUploadID(repo))
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if !r.s.db.Shared() {
+		r.s.rowless.Add(u.id, begun)
+	}
 	return u, r.s.take(ctx, u)
 }
 
@@ -48,9 +58,14 @@ func (r Registry) upload(repo, id string) *upload {
 
 // read takes the row as the one before left it. Errors: BLOB_UPLOAD_UNKNOWN.
 func (u *upload) read(ctx context.Context) error {
-	begun, ok := u.r.uploadBegun(u.repo, u.id)
-	if !ok || u.r.s.published.Contains(u.id) {
+	since, ok := u.r.uploadBegun(u.repo, u.id)
+	known, _ := u.r.s.rowless.Get(u.id)
+	if !ok || known == ended {
 		return meta.UploadUnknown(u.id)
+	}
+	expired := u.r.s.db.Now().Sub(since) > u.r.s.opt.UploadExpiry
+	if known == begun && !expired {
+		return nil
 	}
 	var row meta.Upload
 	err := u.r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
@@ -61,9 +76,9 @@ func (u *upload) read(ctx context.Context) error {
 		return err
 	}
 	if u.saved {
-		u.row = row
+		u.row, u.small = row, row.Body
 	}
-	if row.Size == meta.Cancelled || !u.saved && u.r.s.db.Now().Sub(begun) > u.r.s.opt.UploadExpiry {
+	if row.Size == meta.Cancelled || !u.saved && expired {
 		return meta.UploadUnknown(u.id)
 	}
 	return nil
@@ -97,11 +112,16 @@ func (r Registry) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload
 func (u *upload) ID() string { return u.id }
 
 func (u *upload) Size() int64 {
-	if u.w != nil {
+	switch {
+	case u.w != nil:
 		return u.w.Size()
+	case u.isSmall():
+		return int64(len(u.small))
 	}
 	return u.row.Size
 }
+
+func (u *upload) isSmall() bool { return u.w == nil && u.row.Object == "" }
 
 // enter begins a call. Errors: fault.Conflict where the upload was taken over.
 func (u *upload) enter() error {
@@ -148,24 +168,18 @@ func (u *upload) ReadFrom(body io.Reader) (int64, error) {
 		return 0, err
 	}
 	defer u.mu.Unlock()
-	// What bounds the work is body, not a context.
-	if err := u.open(context.Background()); errors.Is(err, fault.NotFound) || errors.Is(err, fault.Conflict) {
-		return 0, meta.UploadUnknown(u.id) // its bytes were swept, or sealed by a request that then failed
-	} else if err != nil {
-		return 0, err
-	}
 	if u.hold != nil {
 		if u.hold.reading(body) {
 			return 0, errHeld(u.id)
 		}
 		defer u.hold.reading(nil)
 	}
-	room := u.r.s.opt.MaxBlob - u.w.Size()
+	room := u.r.s.opt.MaxBlob - u.Size()
 	limited := &io.LimitedReader{R: body, N: room + 1}
 	if known, ok := body.(*io.LimitedReader); ok && known.N <= room {
 		limited = known
 	}
-	n, err := u.w.ReadFrom(limited)
+	n, err := u.take(limited, limited == body)
 	u.r.s.stats.received.Add(float64(n))
 	if err == nil && limited == body && limited.N > 0 {
 		err = blob.ReadError{Err: io.ErrUnexpectedEOF}
@@ -175,7 +189,7 @@ func (u *upload) ReadFrom(body io.Reader) (int64, error) {
 		if limited == body {
 			n, err = 0, errors.Join(brokenOff(broken.Err, u.row.Size), u.revert())
 		} else {
-			err = brokenOff(broken.Err, u.w.Size())
+			err = brokenOff(broken.Err, u.Size())
 		}
 	}
 	if err == nil && n > room {
@@ -184,12 +198,45 @@ func (u *upload) ReadFrom(body io.Reader) (int64, error) {
 	return n, err
 }
 
+// take reads body into memory while the upload is small, then into its object. known tells that body.N is its length.
+func (u *upload) take(body *io.LimitedReader, known bool) (n int64, err error) {
+	if u.isSmall() && !(known && body.N > int64(smallBlob-len(u.small))) {
+		room := int64(smallBlob + 1 - len(u.small))
+		buf := bytes.NewBuffer(slices.Grow(slices.Clip(u.small), int(min(room, body.N))+bytes.MinRead))
+		n, err = buf.ReadFrom(io.LimitReader(body, room))
+		u.small = buf.Bytes()
+		if err != nil {
+			return n, blob.ReadError{Err: err}
+		}
+		if n < room {
+			return n, nil
+		}
+	}
+	// What bounds the work is body, not a context.
+	if err := u.open(context.Background()); errors.Is(err, fault.NotFound) || errors.Is(err, fault.Conflict) {
+		return 0, meta.UploadUnknown(u.id) // its bytes were swept, or sealed by a request that then failed
+	} else if err != nil {
+		return 0, err
+	}
+	if len(u.small) > 0 {
+		if _, err := u.w.ReadFrom(bytes.NewReader(u.small)); err != nil {
+			return n, err
+		}
+		u.small = nil
+	}
+	m, err := u.w.ReadFrom(body)
+	return n + m, err
+}
+
 // revert goes back to where the row says the upload stands. A body whose length was told comes whole or not at all: its
 // client sends all of it again, and what a request on a dying connection still brings must not move what the client
 // was told meanwhile.
 func (u *upload) revert() error {
 	w := u.w
-	u.w = nil
+	u.w, u.small = nil, u.row.Body
+	if w == nil {
+		return nil
+	}
 	if u.row.State != nil {
 		return w.Close()
 	}
@@ -243,6 +290,9 @@ func (u *upload) end(ctx context.Context, rowFree bool) error {
 
 // seal makes the object final. One that an earlier request sealed, and then could not publish, is read again.
 func (u *upload) seal(ctx context.Context, d oci.Digest) (int64, error) {
+	if u.isSmall() {
+		return u.Size(), blob.Check(u.small, d)
+	}
 	err := u.open(ctx)
 	switch {
 	case errors.Is(err, fault.Conflict):
@@ -266,14 +316,16 @@ func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Des
 				return cmp.Or(err, meta.UploadUnknown(u.id))
 			}
 		}
-		if err := tx.PutBlob(r.id, d, size, u.row.Object); err != nil {
+		kept, err := tx.PutBlob(r.id, d, size, u.row.Object, u.small)
+		if err != nil {
 			return err
 		}
-		tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, u.repo, string(d))) })
-		_, err := tx.AddMember(r.id, u.repo, d)
+		idle, _, err := tx.AddMember(r.id, u.repo, d)
+		b := meta.Blob{Digest: d, Size: size, Object: kept, Body: u.small, Idle: idle}
+		tx.OnCommit(func() { r.pushed(tx, u.repo, b) })
 		return err
 	})
-	if errors.Is(err, fault.Full) && !u.saved {
+	if errors.Is(err, fault.Full) && !u.saved && u.row.Object != "" {
 		// No row was committed and none names the object, which takes up what room there is.
 		err = errors.Join(err, r.s.blobs.Delete(ctx, u.row.Object))
 	}
@@ -282,10 +334,18 @@ func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Des
 	}
 	crash.Point("blob.committed")
 	if u.id != "" {
-		r.s.published.Add(u.id, struct{}{})
+		r.s.rowless.Add(u.id, ended)
 	}
 	r.s.stats.blobs.Inc()
 	return oci.Descriptor{MediaType: oci.TypeOctets, Digest: d, Size: size}, nil
+}
+
+// discard removes the object of an upload that no row names.
+func (u *upload) discard(ctx context.Context) error {
+	if u.w == nil {
+		return nil
+	}
+	return u.w.Abort(ctx)
 }
 
 // Close pauses the upload.
@@ -300,21 +360,31 @@ func (u *upload) Close(ctx context.Context) error {
 // pause makes bytes durable first, then the row that says so.
 func (u *upload) pause(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	if u.w == nil {
+	if u.w == nil && len(u.small) == len(u.row.Body) {
 		return u.end(ctx, false)
 	}
-	st, err := u.w.Checkpoint(ctx)
-	if err == nil {
-		crash.Point("upload.written")
-		u.row.Size = st.Size
-		if u.row.State, err = st.MarshalBinary(); err == nil {
-			u.hold.settle()
-			// A power loss may take the row back to an earlier state, which the bytes still fit.
-			err = u.r.s.db.Note(ctx, func(tx *meta.Tx) error { return tx.SaveUpload(u.row) })
-		}
-		crash.Point("upload.saved")
-	}
+	err := u.save(ctx)
 	return errors.Join(err, u.end(ctx, err == nil))
+}
+
+func (u *upload) save(ctx context.Context) error {
+	u.row.Size, u.row.State, u.row.Body = u.Size(), nil, u.small
+	if u.w != nil {
+		st, err := u.w.Checkpoint(ctx)
+		if err != nil {
+			return err
+		}
+		crash.Point("upload.written")
+		if u.row.State, err = st.MarshalBinary(); err != nil {
+			return err
+		}
+	}
+	u.hold.settle()
+	u.r.s.rowless.Remove(u.id)
+	// A power loss may take the row back to an earlier state, which the bytes still fit.
+	err := u.r.s.db.Note(ctx, func(tx *meta.Tx) error { return tx.SaveUpload(u.row) })
+	crash.Point("upload.saved")
+	return err
 }
 
 // Abort cancels the upload; its object is litter.
@@ -328,8 +398,9 @@ func (u *upload) Abort(ctx context.Context) error {
 
 func (u *upload) abort(ctx context.Context) error {
 	size, object := u.Size(), u.row.Object
-	u.row.Object, u.row.Size, u.row.State = "", meta.Cancelled, nil
+	u.row.Object, u.row.Size, u.row.State, u.row.Body = "", meta.Cancelled, nil, nil
 	u.hold.settle()
+	u.r.s.rowless.Remove(u.id)
 	err := u.r.s.db.Update(ctx, func(tx *meta.Tx) error {
 		if err := tx.SaveUpload(u.row); err != nil || object == "" {
 			return err

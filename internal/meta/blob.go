@@ -11,17 +11,18 @@ import (
 type Blob struct {
 	Digest oci.Digest
 	Size   int64  // bytes
-	Object string // the bucket's key
+	Object string // the bucket's key; "" for one whose bytes are in its row
+	Body   []byte // those bytes
 	Idle   int64  // 0 while a manifest of the repository names it, else since when none does, in microseconds
 }
 
 // Blob finds a blob in a repository; found is false where it or the repository is missing.
 func (tx *Tx) Blob(registry int64, repo string, d oci.Digest) (b Blob, found bool, err error) {
 	b.Digest = d
-	found, err = tx.one(`SELECT b.size, b.object, s.idle FROM repository r
+	found, err = tx.one(`SELECT b.size, COALESCE(b.object, ''), b.body, s.idle FROM repository r
 		JOIN membership s ON s.repository = r.id AND s.digest = ?
 		JOIN blob b ON b.registry = r.registry AND b.digest = s.digest
-		WHERE r.registry = ? AND r.name = ?`, []any{digest(d), registry, repo}, &b.Size, &b.Object, &b.Idle)
+		WHERE r.registry = ? AND r.name = ?`, []any{digest(d), registry, repo}, &b.Size, &b.Object, &b.Body, &b.Idle)
 	return b, found, err
 }
 
@@ -31,39 +32,48 @@ func (tx *Tx) RepositoriesWith(registry int64, d oci.Digest, limit int) ([]strin
 		WHERE s.registry = ? AND s.digest = ? LIMIT ?`, registry, digest(d), limit)
 }
 
-// PutBlob makes the bytes under object a blob of the registry. Where the registry has the blob already its row stays,
-// and an object that is not the row's becomes litter. Until the transaction ends nobody else can take the blob away.
-// Errors: BLOB_UPLOAD_UNKNOWN where the object is litter, and so about to be removed.
-func (tx *Tx) PutBlob(registry int64, d oci.Digest, size int64, object string) error {
-	var kept string // the update that changes nothing locks the row
+// PutBlob makes the bytes under object, or where that is "" body, a blob of the registry. Where the registry has the blob
+// already its row stays, and an object that is not the row's becomes litter; kept is the row's. Until the transaction ends
+// nobody else can take the blob away. Errors: BLOB_UPLOAD_UNKNOWN where the object is litter, and so about to be removed.
+func (tx *Tx) PutBlob(registry int64, d oci.Digest, size int64, object string, body []byte) (kept string, err error) {
+	if object == "" {
+		if body == nil {
+			body = []byte{} // not NULL
+		}
+		_, err = tx.one(`INSERT INTO blob (registry, digest, size, created, body) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (registry, digest) DO UPDATE SET size = blob.size RETURNING COALESCE(object, '')`,
+			[]any{registry, digest(d), size, tx.now(), body}, &kept)
+		return kept, err
+	}
+	// The update that changes nothing locks the row.
 	found, err := tx.one(`INSERT INTO blob (registry, digest, size, object, created)
 		SELECT CAST(? AS BIGINT), ?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT) WHERE NOT EXISTS (SELECT 1 FROM litter WHERE object = ?)
-		ON CONFLICT (registry, digest) DO UPDATE SET size = blob.size RETURNING object`,
+		ON CONFLICT (registry, digest) DO UPDATE SET size = blob.size RETURNING COALESCE(object, '')`,
 		[]any{registry, digest(d), size, object, tx.now(), object}, &kept)
 	if err == nil && !found {
 		err = fault.New(fault.UploadUnknown, "the upload was given up before it ended: begin a new one")
 	}
 	if err != nil || kept == object {
-		return err
+		return kept, err
 	}
-	return tx.Litter(object, size)
+	return kept, tx.Litter(object, size)
 }
 
 // AddMember makes a blob of the registry one of the repository's, idle from now unless a manifest names it.
 // added is false where the registry has no such blob.
-func (tx *Tx) AddMember(registry int64, repo string, d oci.Digest) (added bool, err error) {
+func (tx *Tx) AddMember(registry int64, repo string, d oci.Digest) (idle int64, added bool, err error) {
 	id, err := tx.MakeRepository(registry, repo)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	// A manifest may name it already: one whose blob was deleted and comes again, or a layer that lived elsewhere.
-	n, err := tx.exec(`INSERT INTO membership (repository, digest, registry, idle)
+	added, err = tx.one(`INSERT INTO membership (repository, digest, registry, idle)
 		SELECT ?, b.digest, b.registry, CASE WHEN EXISTS (SELECT 1 FROM reference f
 			WHERE f.repository = ? AND f.digest = b.digest) THEN 0 ELSE CAST(? AS BIGINT) END
 		FROM blob b WHERE b.registry = ? AND b.digest = ?
-		ON CONFLICT (repository, digest) DO UPDATE SET idle = CASE WHEN membership.idle > 0 THEN excluded.idle ELSE 0 END`,
-		id, id, tx.now(), registry, digest(d))
-	return n > 0, err
+		ON CONFLICT (repository, digest) DO UPDATE SET idle = CASE WHEN membership.idle > 0 THEN excluded.idle ELSE 0 END RETURNING idle`,
+		[]any{id, id, tx.now(), registry, digest(d)}, &idle)
+	return idle, added, err
 }
 
 // Touch restarts the grace period of an idle blob, for who was just told that it is there; touched is false where it is
@@ -111,9 +121,9 @@ func (tx *Tx) dropBlob(registry int64, d oci.Digest) error {
 	var object string
 	var size int64
 	found, err := tx.one(`DELETE FROM blob WHERE registry = ? AND digest = ? AND NOT EXISTS (
-		SELECT 1 FROM membership s WHERE s.registry = blob.registry AND s.digest = blob.digest) RETURNING object, size`,
+		SELECT 1 FROM membership s WHERE s.registry = blob.registry AND s.digest = blob.digest) RETURNING COALESCE(object, ''), size`,
 		[]any{registry, digest(d)}, &object, &size)
-	if err != nil || !found {
+	if err != nil || !found || object == "" {
 		return err
 	}
 	return tx.Litter(object, size)
@@ -224,14 +234,14 @@ func (tx *Tx) Knows(object string) (bool, error) {
 	return n > 0, err
 }
 
-// Blobs lists a registry's blobs after a digest in byte order.
+// Blobs lists a registry's blobs after a digest in byte order, without their bodies.
 func (tx *Tx) Blobs(registry int64, afterDigest string, limit int) ([]Blob, error) {
 	from, err := after(afterDigest)
 	if err != nil {
 		return nil, err
 	}
 	var out []Blob
-	err = tx.each("SELECT digest, size, object FROM blob WHERE registry = ? AND digest > ? ORDER BY digest LIMIT ?",
+	err = tx.each("SELECT digest, size, COALESCE(object, '') FROM blob WHERE registry = ? AND digest > ? ORDER BY digest LIMIT ?",
 		[]any{registry, from, limit}, func(scan func(...any) error) error {
 			var b Blob
 			err := scan((*digest)(&b.Digest), &b.Size, &b.Object)
@@ -258,6 +268,12 @@ func digests(tx *Tx, query string, args ...any) ([]oci.Digest, error) {
 		out[i] = oci.Digest(d)
 	}
 	return out, err
+}
+
+// BlobBody reads the bytes of a registry's blob that are in its row; found is false where it is gone.
+func (tx *Tx) BlobBody(registry int64, d oci.Digest) (body []byte, found bool, err error) {
+	found, err = tx.one("SELECT body FROM blob WHERE registry = ? AND digest = ?", []any{registry, digest(d)}, &body)
+	return body, found, err
 }
 
 // HasBlob tells whether a registry's blob is still kept under the object.

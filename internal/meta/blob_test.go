@@ -36,13 +36,13 @@ func TestBlobs(t *testing.T) {
 		registry, other := newRegistry(t, db, "demo"), newRegistry(t, db, "other")
 		d := digestOf("blob")
 		update(t, db, func(tx *meta.Tx) error {
-			if added, err := tx.AddMember(registry, "app", d); added || err != nil {
+			if added, err := addMember(tx, registry, "app", d); added || err != nil {
 				t.Errorf("a member without a blob: %t, %v", added, err)
 			}
-			if err := tx.PutBlob(registry, d, 42, "first"); err != nil {
+			if err := putBlob(tx, registry, d, 42, "first"); err != nil {
 				return err
 			}
-			added, err := tx.AddMember(registry, "app", d)
+			added, err := addMember(tx, registry, "app", d)
 			if !added {
 				t.Error("not added")
 			}
@@ -73,9 +73,9 @@ func TestBlobs(t *testing.T) {
 		})
 		// The same bytes again, under another key and then, as when an answer was lost, under the same.
 		for _, object := range []string{"second", "first"} {
-			update(t, db, func(tx *meta.Tx) error { return tx.PutBlob(registry, d, 42, object) })
+			update(t, db, func(tx *meta.Tx) error { return putBlob(tx, registry, d, 42, object) })
 		}
-		update(t, db, func(tx *meta.Tx) error { return tx.PutBlob(other, d, 42, "third") })
+		update(t, db, func(tx *meta.Tx) error { return putBlob(tx, other, d, 42, "third") })
 		if got := litter(t, db, c); !slices.Equal(got, []string{"second"}) {
 			t.Errorf("litter is %q; the row's own object must not be, the second must", got)
 		}
@@ -100,7 +100,7 @@ func TestIdleMarks(t *testing.T) {
 			registry, repository := newRepository(t, db, "app")
 			d := digestOf("blob")
 			member := func() {
-				update(t, db, func(tx *meta.Tx) error { _, err := tx.AddMember(registry, "app", d); return err })
+				update(t, db, func(tx *meta.Tx) error { _, err := addMember(tx, registry, "app", d); return err })
 			}
 			check := func(when string, want time.Time) {
 				t.Helper()
@@ -112,7 +112,7 @@ func TestIdleMarks(t *testing.T) {
 					return err
 				})
 			}
-			update(t, db, func(tx *meta.Tx) error { return tx.PutBlob(registry, d, 7, "object") })
+			update(t, db, func(tx *meta.Tx) error { return putBlob(tx, registry, d, 7, "object") })
 			member()
 			check("added", c.Now())
 			member()
@@ -167,17 +167,17 @@ func TestDeleteMember(t *testing.T) {
 		d := digestOf("blob")
 		var side int64
 		update(t, db, func(tx *meta.Tx) (err error) {
-			if err := tx.PutBlob(registry, d, 7, "object"); err != nil {
+			if err := putBlob(tx, registry, d, 7, "object"); err != nil {
 				return err
 			}
-			if err := tx.PutBlob(other, d, 7, "others object"); err != nil {
+			if err := putBlob(tx, other, d, 7, "others object"); err != nil {
 				return err
 			}
 			for _, at := range []struct {
 				registry int64
 				repo     string
 			}{{registry, "app"}, {registry, "side"}, {other, "app"}} {
-				if _, err := tx.AddMember(at.registry, at.repo, d); err != nil {
+				if _, err := addMember(tx, at.registry, at.repo, d); err != nil {
 					return err
 				}
 			}
@@ -238,10 +238,10 @@ func idleBlobs(t *testing.T, db *meta.DB, c *clock, registry int64) (digests []o
 		d := digestOf(fmt.Sprint(i))
 		digests = append(digests, d)
 		update(t, db, func(tx *meta.Tx) error {
-			if err := tx.PutBlob(registry, d, 100, fmt.Sprint("object", i)); err != nil {
+			if err := putBlob(tx, registry, d, 100, fmt.Sprint("object", i)); err != nil {
 				return err
 			}
-			_, err := tx.AddMember(registry, "app", d)
+			_, err := addMember(tx, registry, "app", d)
 			return err
 		})
 		c.forward(time.Minute)
@@ -352,13 +352,13 @@ func TestNamedBeforeItCame(t *testing.T) {
 				return err
 			})
 			update(t, db, func(tx *meta.Tx) error {
-				if err := tx.PutBlob(registry, d, 7, "object"); err != nil {
+				if err := putBlob(tx, registry, d, 7, "object"); err != nil {
 					return err
 				}
-				if _, err := tx.AddMember(registry, "side", d); err != nil {
+				if _, err := addMember(tx, registry, "side", d); err != nil {
 					return err
 				}
-				_, err := tx.AddMember(registry, "app", d)
+				_, err := addMember(tx, registry, "app", d)
 				return err
 			})
 			c.forward(time.Hour)
@@ -402,11 +402,11 @@ func TestLitterIsNoBlob(t *testing.T) {
 		}
 		orphan("lost", true)
 		orphan("lost", false)
-		put := func(tx *meta.Tx) error { return tx.PutBlob(registry, digestOf("blob"), 7, "lost") }
+		put := func(tx *meta.Tx) error { return putBlob(tx, registry, digestOf("blob"), 7, "lost") }
 		if err := db.Update(t.Context(), put); !errors.Is(err, fault.UploadUnknown) {
 			t.Errorf("a blob of litter: %v", err)
 		}
-		update(t, db, func(tx *meta.Tx) error { return tx.PutBlob(registry, digestOf("blob"), 7, "object") })
+		update(t, db, func(tx *meta.Tx) error { return putBlob(tx, registry, digestOf("blob"), 7, "object") })
 		orphan("object", false)
 		if err := db.Update(t.Context(), put); !errors.Is(err, fault.UploadUnknown) {
 			t.Errorf("a blob again, of litter: %v", err)
@@ -427,7 +427,7 @@ func TestBlobPages(t *testing.T) {
 		update(t, db, func(tx *meta.Tx) error {
 			for i := range 20 {
 				want = append(want, digestOf(fmt.Sprint(i)))
-				if err := tx.PutBlob(registry, want[i], int64(i), fmt.Sprint("object", i)); err != nil {
+				if err := putBlob(tx, registry, want[i], int64(i), fmt.Sprint("object", i)); err != nil {
 					return err
 				}
 			}
@@ -476,10 +476,10 @@ func (c *contest) push(i, n int) error {
 	d, repo := digestOf(fmt.Sprint("blob", n%contestKinds)), contestRepos[i%len(contestRepos)]
 	c.objects.Add(1)
 	return c.db.Update(context.Background(), func(tx *meta.Tx) error {
-		if err := tx.PutBlob(c.registry, d, 1, fmt.Sprintf("object-%d-%d", i, n)); err != nil {
+		if err := putBlob(tx, c.registry, d, 1, fmt.Sprintf("object-%d-%d", i, n)); err != nil {
 			return err
 		}
-		added, err := tx.AddMember(c.registry, repo, d)
+		added, err := addMember(tx, c.registry, repo, d)
 		if err == nil && !added {
 			err = fmt.Errorf("%s went between the two statements", d)
 		}
@@ -490,7 +490,7 @@ func (c *contest) push(i, n int) error {
 // mount makes a blob, which may be there or not, another repository's.
 func (c *contest) mount(i, n int) error {
 	return c.db.Update(context.Background(), func(tx *meta.Tx) error {
-		added, err := tx.AddMember(c.registry, contestRepos[(i+n)%len(contestRepos)], digestOf(fmt.Sprint("blob", n%contestKinds)))
+		added, err := addMember(tx, c.registry, contestRepos[(i+n)%len(contestRepos)], digestOf(fmt.Sprint("blob", n%contestKinds)))
 		if added {
 			c.mounted.Add(1)
 		}
@@ -586,4 +586,14 @@ func TestPushAgainstCollection(t *testing.T) {
 		}
 		look(t, db, func(tx *meta.Tx) error { return c.check(t, tx) })
 	})
+}
+
+func putBlob(tx *meta.Tx, registry int64, d oci.Digest, size int64, object string) error {
+	_, err := tx.PutBlob(registry, d, size, object, nil)
+	return err
+}
+
+func addMember(tx *meta.Tx, registry int64, repo string, d oci.Digest) (bool, error) {
+	_, added, err := tx.AddMember(registry, repo, d)
+	return added, err
 }

@@ -98,10 +98,10 @@ func TestPruneRepositories(t *testing.T) {
 			db := metatest.Open(t, store(t), meta.Options{Now: c.Now})
 			registry := newRegistry(t, db, "demo")
 			update(t, db, func(tx *meta.Tx) error {
-				if err := tx.PutBlob(registry, digestOf("b"), 1, "object"); err != nil {
+				if err := putBlob(tx, registry, digestOf("b"), 1, "object"); err != nil {
 					return err
 				}
-				if _, err := tx.AddMember(registry, "has-a-blob", digestOf("b")); err != nil {
+				if _, err := addMember(tx, registry, "has-a-blob", digestOf("b")); err != nil {
 					return err
 				}
 				for _, name := range []string{"a", "b", "c"} {
@@ -399,11 +399,11 @@ func TestDeleteManifest(t *testing.T) {
 		var one, two int64
 		update(t, db, func(tx *meta.Tx) (err error) {
 			for i, d := range []oci.Digest{shared, own, other} {
-				if err := tx.PutBlob(registry, d, 10, fmt.Sprint("object", i)); err != nil {
+				if err := putBlob(tx, registry, d, 10, fmt.Sprint("object", i)); err != nil {
 					return err
 				}
 				for _, repo := range []string{"app", "elsewhere"} {
-					if added, err := tx.AddMember(registry, repo, d); !added || err != nil {
+					if added, err := addMember(tx, registry, repo, d); !added || err != nil {
 						return fmt.Errorf("added %t: %w", added, err)
 					}
 				}

@@ -13,9 +13,10 @@ type Upload struct {
 	ID         string
 	Registry   int64
 	Repository string
-	Object     string // the bucket's key; "" before the first byte
+	Object     string // the bucket's key; "" while it is small
 	Size       int64  // bytes that are durable; Cancelled where it was
-	State      []byte // what blob.Store needs to go on; nil before the first byte
+	State      []byte // what blob.Store needs to go on with the object
+	Body       []byte // what came so far, while it is small
 }
 
 // Cancelled is the size of an upload that was cancelled. Its row stays until the upload would have expired, so that
@@ -37,8 +38,8 @@ func (db *DB) DerivedKey(purpose string) []byte {
 // Upload finds an upload's row; found is false for one that has none, such as one just begun.
 func (tx *Tx) Upload(id string) (u Upload, found bool, err error) {
 	u.ID = id
-	found, err = tx.one("SELECT registry, repository, object, size, state FROM upload WHERE id = ?", []any{id},
-		&u.Registry, &u.Repository, &u.Object, &u.Size, &u.State)
+	found, err = tx.one("SELECT registry, repository, object, size, state, body FROM upload WHERE id = ?", []any{id},
+		&u.Registry, &u.Repository, &u.Object, &u.Size, &u.State, &u.Body)
 	return u, found, err
 }
 
@@ -64,9 +65,10 @@ func (tx *Tx) ExtendUpload(id string, until time.Time) error {
 
 // SaveUpload writes down how far an upload got, or that it was cancelled, and lets go of it.
 func (tx *Tx) SaveUpload(u Upload) error {
-	_, err := tx.exec(`INSERT INTO upload (id, registry, repository, object, size, state, touched) VALUES (?, ?, ?, ?, ?, ?, ?)
+	_, err := tx.exec(`INSERT INTO upload (id, registry, repository, object, size, state, body, touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET object = excluded.object, size = excluded.size, state = excluded.state,
-		touched = excluded.touched, held = 0`, u.ID, u.Registry, u.Repository, u.Object, u.Size, u.State, tx.now())
+		body = excluded.body, touched = excluded.touched, held = 0`,
+		u.ID, u.Registry, u.Repository, u.Object, u.Size, u.State, u.Body, tx.now())
 	return err
 }
 

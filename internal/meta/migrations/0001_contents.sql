@@ -75,16 +75,18 @@ CREATE TABLE tag (
 ) {{.Clustered}};
 CREATE INDEX tag_manifest ON tag (manifest);
 
--- A blob is stored once a registry; its object is the bucket's key.
+-- A blob is stored once a registry: as an object, the bucket's key, or, where it is small, in its row.
 CREATE TABLE blob (
     registry BIGINT NOT NULL REFERENCES registry (id),
     digest   {{.Bytes}} NOT NULL,
     size     BIGINT NOT NULL,
-    object   {{.Name}} NOT NULL,
+    object   {{.Name}},
     created  BIGINT NOT NULL,
-    PRIMARY KEY (registry, digest)
-) {{.Clustered}};
-CREATE INDEX blob_object ON blob (object);
+    body     {{.Bytes}},
+    PRIMARY KEY (registry, digest),
+    CHECK ((object IS NULL) <> (body IS NULL))
+);
+CREATE INDEX blob_object ON blob (object) WHERE object IS NOT NULL;
 
 -- Which repositories have it. idle is 0 while a manifest names it there, else since when none does.
 CREATE TABLE membership (
@@ -103,9 +105,10 @@ CREATE TABLE upload (
     id         {{.Name}} NOT NULL PRIMARY KEY,
     registry   BIGINT NOT NULL,
     repository {{.Name}} NOT NULL, -- by name: its row may not exist yet
-    object     {{.Name}} NOT NULL, -- the bucket's key; '' before the first byte
+    object     {{.Name}} NOT NULL, -- the bucket's key; '' while it is small
     size       BIGINT NOT NULL,    -- -1: cancelled
-    state      {{.Bytes}}, -- blob.State; NULL before the first byte
+    state      {{.Bytes}}, -- blob.State of the object
+    body       {{.Bytes}}, -- what came so far, while it is small
     touched    BIGINT NOT NULL,
     held       BIGINT NOT NULL DEFAULT 0 -- until when a node holds it, where nodes share the database
 );
