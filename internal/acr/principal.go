@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/fault"
 )
 
 // PrincipalType is what a role is assigned to.
@@ -152,4 +153,84 @@ type ManagedIdentity struct {
 
 func (ManagedIdentity) ResourceType() string {
 	return "Microsoft.ManagedIdentity/userAssignedIdentities"
+}
+
+// Bounds of what the directory keeps.
+const (
+	maxMembers     = 10_000
+	maxCredentials = 100
+	maxURIs        = 256
+)
+
+// Validate checks the ID and the name.
+func (u User) Validate() error {
+	at := strings.IndexByte(u.Name, '@')
+	if at < 1 || at == len(u.Name)-1 || len(u.Name) > 256 || strings.ContainsAny(u.Name, " \t\r\n/\\:\"<>") {
+		return fault.New(fault.Invalid, "user name %.100q is not valid: it looks like owner@acre.localhost", u.Name)
+	}
+	return first(checkGUID("the user's ID", u.ID), checkText("user "+u.Name+": the display name", u.DisplayName),
+		checkText("user "+u.Name+": mail", u.Mail))
+}
+
+// Validate checks the ID, the name and the members.
+func (g Group) Validate() error {
+	what := "group " + g.DisplayName
+	if g.DisplayName == "" {
+		return fault.New(fault.Invalid, "group %s: give it a display name", g.ID)
+	}
+	for _, m := range append(g.Members[:len(g.Members):len(g.Members)], g.Owners...) {
+		if err := checkGUID(what+": the member's ID", m); err != nil {
+			return err
+		}
+	}
+	return first(checkGUID("the group's ID", g.ID), checkText("the group's name", g.DisplayName),
+		checkText(what+": the description", g.Description), checkCount(what+": members", len(g.Members), maxMembers),
+		checkCount(what+": owners", len(g.Owners), maxMembers))
+}
+
+// Validate checks the IDs, the name, and how many credentials there are.
+func (a Application) Validate() error {
+	what := "application " + a.DisplayName
+	if a.DisplayName == "" {
+		return fault.New(fault.Invalid, "application %s: give it a display name", a.AppID)
+	}
+	for _, f := range a.Federated {
+		if f.Name == "" || f.Issuer == "" || f.Subject == "" || len(f.Audiences) == 0 {
+			return fault.New(fault.Invalid, "%s: federated credential %.60q needs a name, an issuer, a subject and an audience", what, f.Name)
+		}
+	}
+	for _, uri := range append(a.IdentifierURIs[:len(a.IdentifierURIs):len(a.IdentifierURIs)], a.RedirectURIs...) {
+		if uri == "" || len(uri) > maxText || strings.ContainsAny(uri, " \t\r\n") {
+			return fault.New(fault.Invalid, "%s: %.100q is not a URI", what, uri)
+		}
+	}
+	return first(checkGUID("the application's ID", a.ID), checkGUID("the application's client ID", a.AppID),
+		checkText("the application's name", a.DisplayName),
+		checkCount(what+": secrets", len(a.Secrets), maxCredentials), checkCount(what+": certificates", len(a.Certificates), maxCredentials),
+		checkCount(what+": federated credentials", len(a.Federated), maxCredentials),
+		checkCount(what+": URIs", len(a.IdentifierURIs)+len(a.RedirectURIs), maxURIs))
+}
+
+// Validate checks the IDs and the name.
+func (s ServiceAccount) Validate() error {
+	what := "service principal " + s.DisplayName
+	return first(checkGUID("the service principal's ID", s.ID), checkGUID("the service principal's client ID", s.AppID),
+		checkText("the service principal's name", s.DisplayName), checkText(what+": the managed identity", s.ManagedID),
+		checkCount(what+": names", len(s.Names), maxURIs))
+}
+
+// Validate checks the name and the IDs.
+func (m ManagedIdentity) Validate() error {
+	return first(identityNames.check(m.Name), checkGUID("the managed identity's client ID", m.ClientID),
+		checkGUID("the managed identity's principal ID", m.PrincipalID), checkTags("managed identity "+m.Name, m.Tags))
+}
+
+// checkTags holds a resource's tags against the management API's limits.
+func checkTags(what string, tags map[string]string) error {
+	for k, v := range tags {
+		if k == "" || len(k) > 512 || len(v) > 256 {
+			return fault.New(fault.Invalid, "%s: tag %.60q is not valid: names have 1 to 512 bytes, values up to 256", what, k)
+		}
+	}
+	return checkCount(what+": tags", len(tags), 50)
 }

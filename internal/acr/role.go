@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/fault"
 )
 
 // Permission is a part of a role: operations of the management API and of the data plane, minus exceptions of the same
@@ -77,3 +78,88 @@ const (
 	AbacPermissions   PermissionMode = "AbacRepositoryPermissions" // data actions, with conditions
 	BothPermissions   PermissionMode = "LegacyAndAbacPermissions"
 )
+
+// Bounds of a role, and of an assignment's condition.
+const (
+	maxOperations = 2048
+	maxScopes     = 1024
+	maxPermission = 64
+	maxCondition  = 8 << 10
+)
+
+// Validate checks the ID, the name, the operations and the scopes.
+func (r RoleDefinition) Validate() error {
+	if err := checkGUID("the role definition's ID", r.ID); err != nil {
+		return err
+	}
+	if r.RoleName == "" || len(r.RoleName) > 512 {
+		return fault.New(fault.Invalid, "role %s: its name has %d bytes: 1 to 512 are allowed", r.ID, len(r.RoleName))
+	}
+	if len(r.Permissions) == 0 || len(r.AssignableScopes) == 0 {
+		return fault.New(fault.Invalid, "role %.60q: give it at least one permission and one assignable scope", r.RoleName)
+	}
+	for _, s := range r.AssignableScopes {
+		if err := checkScope("assignable scope", s); err != nil {
+			return err
+		}
+	}
+	for _, p := range r.Permissions {
+		for _, ops := range [][]string{p.Actions, p.NotActions, p.DataActions, p.NotDataActions} {
+			if err := checkOperations(r.RoleName, ops); err != nil {
+				return err
+			}
+		}
+	}
+	what := "role " + r.RoleName
+	return first(checkText(what+": the description", r.Description), checkCount(what+": permissions", len(r.Permissions), maxPermission),
+		checkCount(what+": assignable scopes", len(r.AssignableScopes), maxScopes))
+}
+
+func checkOperations(role string, ops []string) error {
+	for _, op := range ops {
+		ok := op == "*" || strings.Contains(op, "/")
+		for i := 0; ok && i < len(op); i++ {
+			ok = alphanumeric(op[i]) || strings.IndexByte("./*-_", op[i]) >= 0
+		}
+		if !ok || len(op) > 512 {
+			return fault.New(fault.Invalid, "role %.60q: %.120q is not an operation: it looks like Microsoft.ContainerRegistry/registries/pull/read", role, op)
+		}
+	}
+	return checkCount("role "+role+": operations", len(ops), maxOperations)
+}
+
+func checkScope(what, scope string) error {
+	ok := strings.HasPrefix(scope, "/") && len(scope) <= maxText
+	for i := 0; ok && i < len(scope); i++ {
+		ok = scope[i] > ' ' && scope[i] != 0x7f
+	}
+	if !ok {
+		return fault.New(fault.Invalid, "%s %.200q is not valid: it is / or begins with /subscriptions/", what, scope)
+	}
+	return nil
+}
+
+// Validate checks the names of all that takes part, and the condition.
+func (a RoleAssignment) Validate() error {
+	if err := first(checkGUID("the role assignment's name", a.Name), checkGUID("the role definition's ID", a.RoleID),
+		checkGUID("the principal's ID", a.PrincipalID), checkScope("scope", a.Scope),
+		checkText("the role assignment's description", a.Description)); err != nil {
+		return err
+	}
+	switch a.PrincipalType {
+	case UserPrincipal, GroupPrincipal, ServicePrincipal:
+	default:
+		return fault.New(fault.Invalid, "principal type %.40q is not User, Group or ServicePrincipal", a.PrincipalType)
+	}
+	return a.checkCondition()
+}
+
+func (a RoleAssignment) checkCondition() error {
+	if a.Condition == "" {
+		return nil
+	}
+	if a.ConditionVersion != "2.0" {
+		return fault.New(fault.Invalid, "condition version %.20q is not supported: use 2.0", a.ConditionVersion)
+	}
+	return checkCount("bytes of the condition", len(a.Condition), maxCondition)
+}

@@ -2,6 +2,9 @@ package acr
 
 import (
 	"time"
+	"unicode/utf8"
+
+	"github.com/acre-registry/acre/internal/fault"
 )
 
 // ScopeMap is the resource registries/scopeMaps: a named list of what tokens may do. An action is
@@ -53,3 +56,47 @@ type TokenCertificate struct {
 	Thumbprint string     `json:"thumbprint"`
 	PEM        string     `json:"encodedPemCertificate"`
 }
+
+// maxDescription is how long a scope map's description may be.
+const maxDescription = 256
+
+// Validate checks the name, the description and the actions.
+func (m ScopeMap) Validate() error {
+	if err := CheckScopeMapName(m.Name); err != nil {
+		return err
+	}
+	return checkCount("scope map "+m.Name+": characters of the description", utf8.RuneCountInString(m.Description), maxDescription)
+}
+
+// Validate checks the name, the status and the passwords.
+func (t Token) Validate() error {
+	if err := CheckTokenName(t.Name); err != nil {
+		return err
+	}
+	if t.ScopeMap == "" {
+		return fault.New(fault.Invalid, "token %s: give it a scope map", t.Name)
+	}
+	if t.Status != TokenEnabled && t.Status != TokenDisabled {
+		return fault.New(fault.Invalid, "token %s: status %.20q is not enabled or disabled", t.Name, t.Status)
+	}
+	seen := map[string]bool{}
+	for _, p := range t.Passwords {
+		if p.Name != TokenPassword1 && p.Name != TokenPassword2 || seen[p.Name] {
+			return fault.New(fault.Invalid, "token %s: password %.20q is not %s or %s, each once", t.Name, p.Name, TokenPassword1, TokenPassword2)
+		}
+		seen[p.Name] = true
+	}
+	for _, c := range t.Certificates {
+		if c.Name != "certificate1" && c.Name != "certificate2" || seen[c.Name] || len(c.PEM) > 64<<10 {
+			return fault.New(fault.Invalid, "token %s: certificate %.20q is not certificate1 or certificate2, each once and in up to 64 KiB", t.Name, c.Name)
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
+
+// Names of a token's passwords.
+const (
+	TokenPassword1 = "password1"
+	TokenPassword2 = "password2"
+)
