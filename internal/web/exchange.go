@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -16,6 +17,13 @@ type Info struct {
 	Repository string
 	Actor      string
 	Err        error // why the request failed, also where the answer is not an error's
+
+	// Filled by the Server before the request is handled.
+	Address netip.Addr // the client's; not valid where it came over a unix socket
+	Secure  bool       // the client speaks TLS, with us or with a trusted proxy
+	Private bool       // through a private listener
+
+	forwarded bool // Address is what a proxy said
 
 	// Filled by the Server, whole once Options.Done is called.
 	ID     string

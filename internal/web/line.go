@@ -36,7 +36,7 @@ func (s *Server) line(x *exchange, r *http.Request) {
 		slog.String("operation", i.Operation),
 		slog.String("repository", i.Repository),
 		slog.String("actor", i.Actor),
-		slog.String("remote", r.RemoteAddr),
+		slog.String("remote", remote(i, r)),
 		slog.String("user_agent", userAgent(r)),
 	} {
 		if a.Value.String() != "" {
@@ -49,6 +49,14 @@ func (s *Server) line(x *exchange, r *http.Request) {
 	rec := slog.NewRecord(x.start.Add(i.Took), level, "request", 0)
 	rec.AddAttrs(list...)
 	_ = s.log.Handle(r.Context(), rec)
+}
+
+// remote is where the client is: its connection, or the address that a trusted proxy says.
+func remote(i *Info, r *http.Request) string {
+	if i.forwarded {
+		return i.Address.String()
+	}
+	return r.RemoteAddr
 }
 
 // milliseconds keeps three decimals.

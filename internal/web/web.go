@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -57,6 +58,9 @@ type Options struct {
 	Log   *slog.Logger  // gets the access lines and the panics; nil = nothing is logged
 	Done  func(*Info)   // is told of every request after its answer; for metrics
 	Stall time.Duration // how long each MiB of a body may take, either way; 0 = 60 s
+
+	Proxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
+	Private bool           // behind a private listener
 }
 
 // Server puts the manners around a handler.
@@ -65,12 +69,14 @@ type Server struct {
 	log      slog.Handler
 	done     func(*Info)
 	stall    time.Duration
+	proxies  []netip.Prefix
+	private  bool
 	inFlight atomic.Int64
 }
 
 // New makes a Server around next.
 func New(next http.Handler, o Options) *Server {
-	s := &Server{next: next, log: slog.DiscardHandler, done: o.Done, stall: o.Stall}
+	s := &Server{next: next, log: slog.DiscardHandler, done: o.Done, stall: o.Stall, proxies: o.Proxies, private: o.Private}
 	if o.Log != nil {
 		s.log = o.Log.Handler()
 	}
@@ -88,6 +94,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
 	x := &exchange{start: time.Now()}
 	x.info.ID = newID()
+	s.origin(&x.info, r)
 	x.ctx = requestContext{r.Context(), x}
 	x.out = answer{ResponseWriter: w, info: &x.info, in: &x.in, stall: s.stall}
 	x.setHeaders(w.Header(), r.Header)
