@@ -24,6 +24,11 @@ type Registry struct {
 	AnonymousPullEnabled bool      `json:"anonymousPullEnabled"`
 	CreatedAt            time.Time `json:"createdAt"`
 
+	Group    string            `json:"group,omitempty"`    // "" is the installation's
+	Location string            `json:"location,omitempty"` // "" is DefaultLocation
+	Tags     map[string]string `json:"tags,omitempty"`
+	System   SystemData        `json:"systemData,omitzero"`
+
 	Permissions    PermissionMode `json:"permissions,omitempty"` // "" is LegacyPermissions
 	Network        NetworkRules   `json:"network"`
 	PublicDisabled bool           `json:"publicDisabled,omitempty"` // only private listeners serve it
@@ -36,6 +41,9 @@ type Registry struct {
 }
 
 func (Registry) ResourceType() string { return "registries" }
+
+// Keys finds a registry by name, whatever its group: names are unique among all.
+func (r Registry) Keys() []string { return []string{"name:" + r.Key()} }
 
 // Key is the registry's name as it is looked up: lower case.
 func (r Registry) Key() string { return strings.ToLower(r.Name) }

@@ -15,6 +15,8 @@ type ScopeMap struct {
 	Description string    `json:"description,omitempty"`
 	Actions     []string  `json:"actions"`
 	CreatedAt   time.Time `json:"createdAt"`
+
+	System SystemData `json:"systemData,omitzero"`
 }
 
 func (ScopeMap) ResourceType() string { return "registries/scopeMaps" }
@@ -36,6 +38,8 @@ type Token struct {
 	Passwords    []TokenPassword    `json:"passwords"` // two at most, by name
 	Certificates []TokenCertificate `json:"certificates"`
 	CreatedAt    time.Time          `json:"createdAt"`
+
+	System SystemData `json:"systemData,omitzero"`
 }
 
 func (Token) ResourceType() string { return "registries/tokens" }

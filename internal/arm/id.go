@@ -19,6 +19,7 @@ type ID struct {
 const (
 	Provider      = "Microsoft.ContainerRegistry"
 	Authorization = "Microsoft.Authorization"
+	Resources     = "Microsoft.Resources"
 	Identity      = "Microsoft.ManagedIdentity"
 	Directory     = "Microsoft.Graph" // not one of the management API's: where the directory's objects are kept
 )
@@ -58,7 +59,9 @@ func Registry(subscription, group, name string) ID {
 }
 
 // Tenant is the ID of something that belongs to the whole tenant: a role assignment, an object of the directory.
-func Tenant(provider, kind, name string) ID { return ID{Provider: provider, Types: []string{kind}, Names: []string{name}} }
+func Tenant(provider, kind, name string) ID {
+	return ID{Provider: provider, Types: []string{kind}, Names: []string{name}}
+}
 
 // Child is the ID of a resource below this one.
 func (id ID) Child(kind, name string) ID {
