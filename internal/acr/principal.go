@@ -73,6 +73,7 @@ type Application struct {
 	Secrets        []ClientSecret        `json:"secrets"`
 	Certificates   []ClientCertificate   `json:"certificates"`
 	Federated      []FederatedCredential `json:"federated"`
+	Subjects       []CertificateSubject  `json:"subjects,omitempty"`
 	CreatedAt      time.Time             `json:"createdAt"`
 }
 
@@ -106,6 +107,13 @@ type ClientCertificate struct {
 	End         time.Time `json:"end"`
 }
 
+// CertificateSubject lets an application sign assertions with any certificate of a name that an authority issued, so that
+// certificates may be renewed without a word here.
+type CertificateSubject struct {
+	Name      string `json:"name"`      // a DNS name of the certificate, or its common name
+	Authority []byte `json:"authority"` // the authority's certificate, DER
+}
+
 // FederatedCredential lets the tokens of another issuer stand for the application.
 type FederatedCredential struct {
 	ID          string   `json:"id"`
@@ -125,6 +133,8 @@ type ServiceAccount struct {
 	ManagedID   string    `json:"managedId,omitempty"` // the resource ID of the managed identity, if it is one
 	Names       []string  `json:"servicePrincipalNames"`
 	CreatedAt   time.Time `json:"createdAt"`
+	// Federated are a managed identity's; an application has its own.
+	Federated []FederatedCredential `json:"federated,omitempty"`
 }
 
 func (ServiceAccount) ResourceType() string { return "Microsoft.Graph/servicePrincipals" }
@@ -194,10 +204,8 @@ func (a Application) Validate() error {
 	if a.DisplayName == "" {
 		return fault.New(fault.Invalid, "application %s: give it a display name", a.AppID)
 	}
-	for _, f := range a.Federated {
-		if f.Name == "" || f.Issuer == "" || f.Subject == "" || len(f.Audiences) == 0 {
-			return fault.New(fault.Invalid, "%s: federated credential %.60q needs a name, an issuer, a subject and an audience", what, f.Name)
-		}
+	if err := checkFederated(what, a.Federated); err != nil {
+		return err
 	}
 	for _, uri := range append(a.IdentifierURIs[:len(a.IdentifierURIs):len(a.IdentifierURIs)], a.RedirectURIs...) {
 		if uri == "" || len(uri) > maxText || strings.ContainsAny(uri, " \t\r\n") {
@@ -207,7 +215,7 @@ func (a Application) Validate() error {
 	return first(checkGUID("the application's ID", a.ID), checkGUID("the application's client ID", a.AppID),
 		checkText("the application's name", a.DisplayName),
 		checkCount(what+": secrets", len(a.Secrets), maxCredentials), checkCount(what+": certificates", len(a.Certificates), maxCredentials),
-		checkCount(what+": federated credentials", len(a.Federated), maxCredentials),
+		checkCount(what+": certificate subjects", len(a.Subjects), maxCredentials),
 		checkCount(what+": URIs", len(a.IdentifierURIs)+len(a.RedirectURIs), maxURIs))
 }
 
@@ -216,7 +224,19 @@ func (s ServiceAccount) Validate() error {
 	what := "service principal " + s.DisplayName
 	return first(checkGUID("the service principal's ID", s.ID), checkGUID("the service principal's client ID", s.AppID),
 		checkText("the service principal's name", s.DisplayName), checkText(what+": the managed identity", s.ManagedID),
-		checkCount(what+": names", len(s.Names), maxURIs))
+		checkCount(what+": names", len(s.Names), maxURIs), checkFederated(what, s.Federated))
+}
+
+func checkFederated(what string, list []FederatedCredential) error {
+	for _, f := range list {
+		if f.Name == "" || f.Issuer == "" || f.Subject == "" || len(f.Audiences) == 0 {
+			return fault.New(fault.Invalid, "%s: federated credential %.60q needs a name, an issuer, a subject and an audience", what, f.Name)
+		}
+		if err := checkURL(what+": federated credential "+f.Name+": the issuer", f.Issuer); err != nil {
+			return err
+		}
+	}
+	return checkCount(what+": federated credentials", len(list), maxCredentials)
 }
 
 // Validate checks the name and the IDs.
