@@ -114,6 +114,10 @@ func (r Registry) OpenBlob(ctx context.Context, repo string, d oci.Digest, off, 
 		return nil, fault.New(fault.RangeInvalid, "bytes %d to %d lie outside the blob, which has %d", off, off+n, b.Size)
 	}
 	if b.Object == "" {
+		if int64(len(b.Body)) != b.Size {
+			return nil, fault.New(fault.Internal, "blob %s has %d bytes in its row, not %d; acre admin fsck tells whether more is damaged",
+				d, len(b.Body), b.Size)
+		}
 		return inMemory{bytes.NewReader(b.Body[off : off+n])}, nil
 	}
 	f, err := r.s.blobs.Open(ctx, b.Object, off, n)

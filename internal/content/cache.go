@@ -29,7 +29,7 @@ type key struct {
 // Kinds of keys.
 const (
 	aManifest  = 'm' // by tag or digest: *manifest
-	aBlob      = 'b' // by digest: *member
+	aBlob      = 'b' // by digest: *meta.Blob
 	aReferrers = 'r' // by the subject's fallback tag: *pages
 )
 

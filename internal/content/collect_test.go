@@ -37,6 +37,7 @@ type world struct {
 	reg   oci.Registry
 
 	db       *meta.DB
+	blobs    *blob.Store
 	registry int64
 }
 
@@ -47,7 +48,9 @@ func eachWorld(t *testing.T, opt content.Options, fn func(w *world)) {
 			t.Parallel()
 			c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 			db := metatest.Open(t, store(t), meta.Options{Now: c.now})
-			s, r := near(t, db, opt)
+			own := opt
+			own.Blobs = bytesIn(t)
+			s, r := near(t, db, own)
 			var registry int64
 			if err := db.Look(t.Context(), func(tx *meta.Tx) (err error) {
 				registry, err = tx.Registry("acre")
@@ -55,12 +58,15 @@ func eachWorld(t *testing.T, opt content.Options, fn func(w *world)) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			fn(&world{t, c, s, asAdmin{r}, db, registry})
+			fn(&world{t, c, s, asAdmin{r}, db, own.Blobs, registry})
 		})
 	}
 }
 
 func (w *world) forward(d time.Duration) { w.clock.at = w.clock.at.Add(d) }
+
+// long makes a text too long for a blob's row.
+func long(text string) string { return strings.Repeat(text+" ", 2000) }
 
 func (w *world) push(repo, text string) oci.Digest {
 	w.t.Helper()
@@ -107,6 +113,18 @@ func (w *world) has(repo string, d oci.Digest) bool {
 	return err == nil
 }
 
+// objects are the keys in the bucket.
+func (w *world) objects() (keys []string) {
+	w.t.Helper()
+	for info, err := range w.blobs.List(w.t.Context(), "") {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	return keys
+}
+
 func (w *world) clean() {
 	w.t.Helper()
 	c, err := w.s.Check(auth.As(context.Background(), auth.System("test")), content.CheckOptions{
@@ -119,8 +137,8 @@ func (w *world) clean() {
 
 func TestCollectTakesWhatNothingNames(t *testing.T) {
 	eachWorld(t, content.Options{}, func(w *world) {
-		kept, alone, shared := w.push("app", "kept"), w.push("app", "alone"), w.push("app", "shared")
-		w.push("other", "shared")
+		kept, alone, shared := w.push("app", long("kept")), w.push("app", "alone"), w.push("app", long("shared"))
+		w.push("other", long("shared"))
 		first := w.image("app", "v1", kept, shared)
 		w.image("other", "v1", shared)
 		if c := w.collect(content.CollectOptions{}); c.Memberships != 0 || c.PendingBytes == 0 {
@@ -159,21 +177,23 @@ func TestCollectTakesWhatNothingNames(t *testing.T) {
 // A blob that was deleted although a manifest names it, and comes again, is named from the start.
 func TestCollectKeepsWhatComesAgain(t *testing.T) {
 	eachWorld(t, content.Options{}, func(w *world) {
-		config := w.push("app", "config")
-		w.image("app", "v1", config)
-		if err := w.reg.DeleteBlob(w.t.Context(), "app", config); err != nil {
-			w.t.Fatal(err)
+		for _, text := range []string{"config", long("config")} {
+			config := w.push("app", text)
+			w.image("app", "v1", config)
+			if err := w.reg.DeleteBlob(w.t.Context(), "app", config); err != nil {
+				w.t.Fatal(err)
+			}
+			w.forward(10 * time.Minute)
+			w.push("app", text)
+			for range 3 {
+				w.forward(2 * content.DefaultGrace)
+				w.collect(content.CollectOptions{})
+			}
+			if !w.has("app", config) {
+				w.t.Errorf("the blob of a live manifest was collected, of %d bytes", len(text))
+			}
+			w.clean()
 		}
-		w.forward(10 * time.Minute)
-		w.push("app", "config")
-		for range 3 {
-			w.forward(2 * content.DefaultGrace)
-			w.collect(content.CollectOptions{})
-		}
-		if !w.has("app", config) {
-			w.t.Error("the blob of a live manifest was collected")
-		}
-		w.clean()
 	})
 }
 
@@ -198,28 +218,73 @@ func TestCollectWaitsForWhoAsked(t *testing.T) {
 	})
 }
 
+// A small blob goes with its row: no object is left to be removed. Its bytes count as pending while it is idle, and no
+// longer once it has gone.
+func TestCollectSmallBlobs(t *testing.T) {
+	eachWorld(t, content.Options{}, func(w *world) {
+		small, large := strings.Repeat("s", 8<<10), strings.Repeat("l", 8<<10+1)
+		w.image("app", "v1", w.push("app", "named"))
+		w.image("other", "v1", w.push("other", small))
+		digests := []oci.Digest{w.push("app", small), w.push("app", large), w.push("app", "")}
+		w.forward(content.DefaultGrace + time.Second)
+		if c := w.collect(content.CollectOptions{DryRun: true}); c.Memberships != 3 || c.PendingBytes != 8<<10+8<<10+1 {
+			w.t.Errorf("dry run: %+v", c)
+		}
+		if c := w.collect(content.CollectOptions{}); c.Memberships != 3 || c.Objects != 0 || c.PendingBytes != 8<<10+1 {
+			w.t.Errorf("the rows: %+v", c)
+		}
+		for _, d := range digests {
+			if w.has("app", d) {
+				w.t.Errorf("%s is still there", d)
+			}
+		}
+		w.forward(2 * time.Minute)
+		if c := w.collect(content.CollectOptions{}); c.Objects != 1 || c.Bytes != 8<<10+1 || c.PendingBytes != 0 {
+			w.t.Errorf("the object: %+v", c)
+		}
+		var left []meta.Blob
+		if err := w.db.Look(w.t.Context(), func(tx *meta.Tx) (err error) {
+			left, err = tx.Blobs(w.registry, "", 10)
+			return err
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+		if len(left) != 2 || !w.has("other", digests[0]) {
+			w.t.Errorf("left are %+v, want what is named and what the other repository has", left)
+		}
+		w.clean()
+	})
+}
+
+// An abandoned upload goes with its object or, where it is small, with its row.
 func TestCollectSweepsUploads(t *testing.T) {
 	eachWorld(t, content.Options{}, func(w *world) {
-		u, err := w.reg.StartUpload(w.t.Context(), "app")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if _, err := u.ReadFrom(bytes.NewReader(make([]byte, 10_000))); err != nil {
-			w.t.Fatal(err)
-		}
-		if err := u.Close(w.t.Context()); err != nil {
-			w.t.Fatal(err)
+		var ids []string
+		for _, size := range []int{10_000, 1000} {
+			u, err := w.reg.StartUpload(w.t.Context(), "app")
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if _, err := u.ReadFrom(bytes.NewReader(make([]byte, size))); err != nil {
+				w.t.Fatal(err)
+			}
+			if err := u.Close(w.t.Context()); err != nil {
+				w.t.Fatal(err)
+			}
+			ids = append(ids, u.ID())
 		}
 		w.forward(content.DefaultUploadExpiry - time.Hour)
 		if c := w.collect(content.CollectOptions{}); c.Uploads != 0 {
 			w.t.Errorf("swept too early: %+v", c)
 		}
 		w.forward(2 * time.Hour)
-		if c := w.collect(content.CollectOptions{}); c.Uploads != 1 {
+		if c := w.collect(content.CollectOptions{}); c.Uploads != 2 {
 			w.t.Errorf("not swept: %+v", c)
 		}
-		if _, err := w.reg.ResumeUpload(w.t.Context(), "app", u.ID()); !errors.Is(err, fault.UploadUnknown) {
-			w.t.Errorf("resume what was swept: %v", err)
+		for _, id := range ids {
+			if _, err := w.reg.ResumeUpload(w.t.Context(), "app", id); !errors.Is(err, fault.UploadUnknown) {
+				w.t.Errorf("resume what was swept: %v", err)
+			}
 		}
 		w.forward(2 * time.Minute)
 		if c := w.collect(content.CollectOptions{}); c.Objects != 1 || c.Bytes != 10_000 {
@@ -231,33 +296,35 @@ func TestCollectSweepsUploads(t *testing.T) {
 // An upload that somebody works on is not swept, however long a request takes.
 func TestCollectLeavesUploadsUnderWay(t *testing.T) {
 	eachWorld(t, content.Options{}, func(w *world) {
-		u, err := w.reg.StartUpload(w.t.Context(), "app")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if _, err := u.ReadFrom(strings.NewReader("first, ")); err != nil {
-			w.t.Fatal(err)
-		}
-		if err := u.Close(w.t.Context()); err != nil {
-			w.t.Fatal(err)
-		}
-		if u, err = w.reg.ResumeUpload(w.t.Context(), "app", u.ID()); err != nil {
-			w.t.Fatal(err)
-		}
-		if _, err := u.ReadFrom(strings.NewReader("second")); err != nil {
-			w.t.Fatal(err)
-		}
-		w.forward(2 * content.DefaultUploadExpiry)
-		w.collect(content.CollectOptions{})
-		d := digest.FromString("first, second")
-		if _, err := u.Commit(w.t.Context(), d); err != nil {
-			w.t.Fatal(err)
-		}
-		w.forward(10 * time.Minute)
-		w.collect(content.CollectOptions{})
-		w.clean()
-		if !w.has("app", d) {
-			w.t.Error("the blob is gone")
+		for _, parts := range [][2]string{{"first", "second"}, {"first", long("second")}, {long("first"), long("second")}} {
+			u, err := w.reg.StartUpload(w.t.Context(), "app")
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if _, err := u.ReadFrom(strings.NewReader(parts[0])); err != nil {
+				w.t.Fatal(err)
+			}
+			if err := u.Close(w.t.Context()); err != nil {
+				w.t.Fatal(err)
+			}
+			if u, err = w.reg.ResumeUpload(w.t.Context(), "app", u.ID()); err != nil {
+				w.t.Fatal(err)
+			}
+			if _, err := u.ReadFrom(strings.NewReader(parts[1])); err != nil {
+				w.t.Fatal(err)
+			}
+			w.forward(2 * content.DefaultUploadExpiry)
+			w.collect(content.CollectOptions{})
+			d := digest.FromString(parts[0] + parts[1])
+			if _, err := u.Commit(w.t.Context(), d); err != nil {
+				w.t.Fatal(err)
+			}
+			w.forward(10 * time.Minute)
+			w.collect(content.CollectOptions{})
+			w.clean()
+			if !w.has("app", d) {
+				w.t.Errorf("the blob of %d and %d bytes is gone", len(parts[0]), len(parts[1]))
+			}
 		}
 	})
 }

@@ -17,13 +17,19 @@ import (
 	"github.com/acre-registry/acre/internal/oci/ocitest"
 )
 
-// near is a service with one registry over a real directory.
-func near(t *testing.T, db *meta.DB, opt content.Options) (*content.Service, content.Registry) {
+// bytesIn is a store of blobs over a real directory.
+func bytesIn(t *testing.T) *blob.Store {
 	t.Helper()
 	bucket, err := disk.Open(filepath.Join(t.TempDir(), "blobs"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return blob.NewStore(bucket)
+}
+
+// near is a service with one registry.
+func near(t *testing.T, db *meta.DB, opt content.Options) (*content.Service, content.Registry) {
+	t.Helper()
 	reg := &auth.Registry{Registry: acr.Registry{Name: "acre"}, Key: "acre"}
 	if err := db.Update(t.Context(), func(tx *meta.Tx) (err error) {
 		reg.ID, err = tx.CreateRegistry("acre")
@@ -31,7 +37,7 @@ func near(t *testing.T, db *meta.DB, opt content.Options) (*content.Service, con
 	}); err != nil {
 		t.Fatal(err)
 	}
-	opt.DB, opt.Blobs = db, blob.NewStore(bucket)
+	opt.DB = db
 	s := content.New(opt)
 	return s, s.In(reg)
 }
@@ -115,7 +121,7 @@ func TestRegistry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ocitest.Run(t, func(t *testing.T) oci.Registry {
-				_, r := near(t, metatest.Open(t, store(t), meta.Options{}), content.Options{})
+				_, r := near(t, metatest.Open(t, store(t), meta.Options{}), content.Options{Blobs: bytesIn(t)})
 				return asAdmin{r}
 			})
 		})

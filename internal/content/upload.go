@@ -33,7 +33,7 @@ type upload struct {
 	lost  error // why a pause for somebody else kept nothing
 	row   meta.Upload
 	saved bool         // the row exists
-	small []byte       // all that came, while it is small; then there is no object
+	small []byte       // all that came, while it is small, and there is no object; begins with row.Body and only grows
 	w     *blob.Writer // opened with the first byte that goes to the object
 	hold  *hold        // nil for a blob that comes whole and has no ID
 }
@@ -133,14 +133,11 @@ func (u *upload) enter() error {
 	return nil
 }
 
-// open takes the object up where the row says it stands. Errors: fault.NotFound where its bytes were swept,
+// open begins the object, or takes it up where the row says it stands. Errors: fault.NotFound where its bytes were swept,
 // fault.Conflict where it was sealed.
 func (u *upload) open(ctx context.Context) error {
 	if u.w != nil {
 		return nil
-	}
-	if err := u.hold.lease(ctx); err != nil {
-		return err
 	}
 	if u.row.Object == "" {
 		w, err := u.r.s.blobs.Create(ctx)
@@ -200,23 +197,20 @@ func (u *upload) ReadFrom(body io.Reader) (int64, error) {
 
 // take reads body into memory while the upload is small, then into its object. known tells that body.N is its length.
 func (u *upload) take(body *io.LimitedReader, known bool) (n int64, err error) {
+	ctx := context.Background() // what bounds the work is body
+	if err := u.hold.lease(ctx); err != nil {
+		return 0, err
+	}
+	var broken error
 	if u.isSmall() && !(known && body.N > int64(smallBlob-len(u.small))) {
-		room := int64(smallBlob + 1 - len(u.small))
-		buf := bytes.NewBuffer(slices.Grow(slices.Clip(u.small), int(min(room, body.N))+bytes.MinRead))
-		n, err = buf.ReadFrom(io.LimitReader(body, room))
-		u.small = buf.Bytes()
-		if err != nil {
-			return n, blob.ReadError{Err: err}
-		}
-		if n < room {
-			return n, nil
+		if n, broken = u.fill(body); len(u.small) <= smallBlob {
+			return n, broken
 		}
 	}
-	// What bounds the work is body, not a context.
-	if err := u.open(context.Background()); errors.Is(err, fault.NotFound) || errors.Is(err, fault.Conflict) {
-		return 0, meta.UploadUnknown(u.id) // its bytes were swept, or sealed by a request that then failed
+	if err := u.open(ctx); errors.Is(err, fault.NotFound) || errors.Is(err, fault.Conflict) {
+		return n, meta.UploadUnknown(u.id) // its bytes were swept, or sealed by a request that then failed
 	} else if err != nil {
-		return 0, err
+		return n, err
 	}
 	if len(u.small) > 0 {
 		if _, err := u.w.ReadFrom(bytes.NewReader(u.small)); err != nil {
@@ -224,24 +218,44 @@ func (u *upload) take(body *io.LimitedReader, known bool) (n int64, err error) {
 		}
 		u.small = nil
 	}
+	if broken != nil { // with the very byte that was one too many
+		return n, broken
+	}
 	m, err := u.w.ReadFrom(body)
 	return n + m, err
+}
+
+// fill reads body into memory, to its end or until there is one byte more than a small blob has.
+func (u *upload) fill(body *io.LimitedReader) (int64, error) {
+	room := int64(smallBlob + 1 - len(u.small))
+	buf := bytes.NewBuffer(slices.Grow(u.small, int(max(0, min(room, body.N)))+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(body, room))
+	if err != nil {
+		err = blob.ReadError{Err: err}
+	}
+	u.small = buf.Bytes()
+	return n, err
 }
 
 // revert goes back to where the row says the upload stands. A body whose length was told comes whole or not at all: its
 // client sends all of it again, and what a request on a dying connection still brings must not move what the client
 // was told meanwhile.
 func (u *upload) revert() error {
-	w := u.w
+	err := u.discard(context.Background())
 	u.w, u.small = nil, u.row.Body
-	if w == nil {
+	return err
+}
+
+// discard lets go of the object and, where no row names it, removes it.
+func (u *upload) discard(ctx context.Context) error {
+	if u.w == nil {
 		return nil
 	}
 	if u.row.State != nil {
-		return w.Close()
+		return u.w.Close()
 	}
 	u.row.Object = ""
-	return w.Abort(context.Background())
+	return u.w.Abort(ctx)
 }
 
 // brokenOff is the error for a body that ended early, or had to.
@@ -271,7 +285,7 @@ func (u *upload) Commit(ctx context.Context, d oci.Digest) (oci.Descriptor, erro
 		return oci.Descriptor{}, errors.Join(err, u.abort(ctx))
 	}
 	if err != nil {
-		return oci.Descriptor{}, errors.Join(err, u.end(ctx, false))
+		return oci.Descriptor{}, errors.Join(err, u.discard(ctx), u.end(ctx, false))
 	}
 	crash.Point("blob.sealed")
 	desc, err := u.publish(ctx, d, size)
@@ -325,8 +339,8 @@ func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Des
 		tx.OnCommit(func() { r.pushed(tx, u.repo, b) })
 		return err
 	})
-	if errors.Is(err, fault.Full) && !u.saved && u.row.Object != "" {
-		// No row was committed and none names the object, which takes up what room there is.
+	if errors.Is(err, fault.Full) && u.row.Object != "" && u.row.State == nil {
+		// No row names the object, which takes up what room there is.
 		err = errors.Join(err, r.s.blobs.Delete(ctx, u.row.Object))
 	}
 	if err != nil {
@@ -338,14 +352,6 @@ func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Des
 	}
 	r.s.stats.blobs.Inc()
 	return oci.Descriptor{MediaType: oci.TypeOctets, Digest: d, Size: size}, nil
-}
-
-// discard removes the object of an upload that no row names.
-func (u *upload) discard(ctx context.Context) error {
-	if u.w == nil {
-		return nil
-	}
-	return u.w.Abort(ctx)
 }
 
 // Close pauses the upload.
@@ -368,21 +374,22 @@ func (u *upload) pause(ctx context.Context) error {
 }
 
 func (u *upload) save(ctx context.Context) error {
-	u.row.Size, u.row.State, u.row.Body = u.Size(), nil, u.small
+	row := u.row
+	row.Size, row.Body = u.Size(), u.small
 	if u.w != nil {
 		st, err := u.w.Checkpoint(ctx)
 		if err != nil {
-			return err
+			return errors.Join(err, u.discard(ctx))
 		}
 		crash.Point("upload.written")
-		if u.row.State, err = st.MarshalBinary(); err != nil {
+		if row.State, err = st.MarshalBinary(); err != nil {
 			return err
 		}
 	}
 	u.hold.settle()
 	u.r.s.rowless.Remove(u.id)
 	// A power loss may take the row back to an earlier state, which the bytes still fit.
-	err := u.r.s.db.Note(ctx, func(tx *meta.Tx) error { return tx.SaveUpload(u.row) })
+	err := u.r.s.db.Note(ctx, func(tx *meta.Tx) error { return tx.SaveUpload(row) })
 	crash.Point("upload.saved")
 	return err
 }

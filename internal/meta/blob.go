@@ -270,9 +270,9 @@ func digests(tx *Tx, query string, args ...any) ([]oci.Digest, error) {
 	return out, err
 }
 
-// BlobBody reads the bytes of a registry's blob that are in its row; found is false where it is gone.
+// BlobBody reads the bytes of a registry's blob that are in its row; found is false where it has none.
 func (tx *Tx) BlobBody(registry int64, d oci.Digest) (body []byte, found bool, err error) {
-	found, err = tx.one("SELECT body FROM blob WHERE registry = ? AND digest = ?", []any{registry, digest(d)}, &body)
+	found, err = tx.one("SELECT body FROM blob WHERE registry = ? AND digest = ? AND body IS NOT NULL", []any{registry, digest(d)}, &body)
 	return body, found, err
 }
 
