@@ -154,11 +154,14 @@ func (s ServiceAccount) Keys() []string {
 // ManagedIdentity is the resource userAssignedIdentities; its service principal is in the directory.
 type ManagedIdentity struct {
 	Name        string            `json:"name"`
+	Group       string            `json:"group,omitempty"` // the resource group that it lies in
 	Location    string            `json:"location"`
 	Tags        map[string]string `json:"tags,omitempty"`
 	ClientID    string            `json:"clientId"`
 	PrincipalID string            `json:"principalId"`
 	CreatedAt   time.Time         `json:"createdAt"`
+
+	System SystemData `json:"systemData,omitzero"`
 }
 
 func (ManagedIdentity) ResourceType() string {
