@@ -28,6 +28,7 @@ type Config struct {
 	HTTP            string         `yaml:"http" help:"Address of the plain listener; empty = off; port 0 = any free one."`
 	HTTPS           string         `yaml:"https" help:"Address of the TLS listener; empty = off."`
 	Ops             string         `yaml:"ops" help:"Address of a listener of its own for /healthz, /readyz and /metrics; empty = they are on the others."`
+	Private         string         `yaml:"private" help:"Address of a TLS listener that registries' network rules do not bind, and the only one where those with public access off answer; empty = none."`
 	Meta            string         `yaml:"meta" show:"url" help:"Where metadata is: sqlite:///path or postgres://…; empty = SQLite in the data directory. Also a file: or env: reference to such an address."`
 	Blobs           string         `yaml:"blobs" show:"url" help:"Where bytes are: disk:///path or mem: (gone at the end); empty = in the data directory. Also a file: or env: reference."`
 	Suffixes        []string       `yaml:"suffixes" help:"A request for the host NAME.SUFFIX goes to the registry NAME."`
@@ -37,6 +38,7 @@ type Config struct {
 	SealKey         Secret         `yaml:"sealKey" help:"Key that seals the secrets kept in the metadata, as file:PATH or env:NAME; empty = one is made in the data directory."`
 
 	TLS       TLSConfig       `yaml:"tls"`
+	Proxies   ProxiesConfig   `yaml:"proxies"`
 	Log       LogConfig       `yaml:"log"`
 	Limits    LimitsConfig    `yaml:"limits"`
 	Collect   CollectConfig   `yaml:"collect"`
@@ -58,6 +60,11 @@ type BootRegistry struct {
 type TLSConfig struct {
 	Certificate string `yaml:"certificate" help:"PEM file of the certificate and its chain, read again when it changes; empty = acre's own authority issues for every served name."`
 	Key         string `yaml:"key" help:"PEM file of the certificate's key."`
+}
+
+// ProxiesConfig is about proxies between the clients and this server.
+type ProxiesConfig struct {
+	Trusted []string `yaml:"trusted" help:"Addresses and ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; empty = nobody's are."`
 }
 
 // LogConfig says what is logged, and where to.
@@ -210,7 +217,7 @@ func (c *Config) complete(environ []string) error {
 
 // Check says what is wrong with the values, first of all with the first.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkPlaces, c.checkAddresses, c.checkTLS, c.checkNames, c.checkLog, c.checkNumbers, c.checkTelemetry} {
+	for _, check := range []func() error{c.checkPlaces, c.checkAddresses, c.checkProxies, c.checkTLS, c.checkNames, c.checkLog, c.checkNumbers, c.checkTelemetry} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -256,11 +263,11 @@ func (c *Config) checkURL(path, value string, schemes ...string) error {
 }
 
 func (c *Config) checkAddresses() error {
-	if c.HTTP == "" && c.HTTPS == "" {
-		return c.wrong("http", "both listeners are off; give http or https an address")
+	if c.HTTP == "" && c.HTTPS == "" && c.Private == "" {
+		return c.wrong("http", "all listeners are off; give http, https or private an address")
 	}
 	taken := map[string]string{}
-	for _, l := range []struct{ path, address string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"ops", c.Ops}} {
+	for _, l := range []struct{ path, address string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"ops", c.Ops}, {"private", c.Private}} {
 		if l.address == "" {
 			continue
 		}
@@ -285,11 +292,44 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+func (c *Config) checkProxies() error {
+	for i, text := range c.Proxies.Trusted {
+		if _, err := parseRange(text); err != nil {
+			path := fmt.Sprintf("proxies.trusted[%d]", i)
+			if c.origins[path] == "" {
+				path = "proxies.trusted"
+			}
+			return c.wrong(path, "%q is no address or range; write it like 10.0.0.7 or fd00::/8", clipped(text))
+		}
+	}
+	return nil
+}
+
+// parseRange reads an address or a range in CIDR form.
+func parseRange(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.Unmap()
+		return a.WithZone("").Prefix(a.BitLen())
+	}
+	return netip.ParsePrefix(text)
+}
+
+// proxies are the trusted ones, after Check.
+func (c *Config) proxies() []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range c.Proxies.Trusted {
+		if p, err := parseRange(text); err == nil {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
 func (c *Config) checkTLS() error {
 	switch {
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
 		return c.wrong("tls.certificate", "certificate and key belong together; give both or neither")
-	case c.TLS.Certificate != "" && c.HTTPS == "":
+	case c.TLS.Certificate != "" && c.HTTPS == "" && c.Private == "":
 		return c.wrong("tls.certificate", "there is a certificate and https is off; give https an address or drop the certificate")
 	}
 	return nil

@@ -91,6 +91,8 @@ collect:
 telemetry:
   otlp: http://collector:4318
   sampleRatio: 0.25
+private: "[::1]:6443"
+proxies: {trusted: [10.0.0.0/8, "fd00::1"]}
 `
 
 func fullConfig(dir string) Config {
@@ -100,6 +102,7 @@ func fullConfig(dir string) Config {
 	c.Suffixes, c.DefaultRegistry = []string{"acre.localhost", "azurecr.io"}, "mainreg"
 	c.Registries = []BootRegistry{{Name: "mainreg", SKU: "Basic", AdminUser: true}, {Name: "otherreg", SKU: "Premium", AnonymousPull: true}}
 	c.TLS = TLSConfig{"/etc/acre/cert.pem", "/etc/acre/key.pem"}
+	c.Private, c.Proxies = "[::1]:6443", ProxiesConfig{[]string{"10.0.0.0/8", "fd00::1"}}
 	c.Log = LogConfig{"warn", "json", "/var/log/acre.log"}
 	c.Limits.MaxUpload, c.Limits.Reads, c.Limits.UploadExpiry = 10<<30, 5, 24*time.Hour
 	c.Collect.Interval = 90 * time.Minute
@@ -163,11 +166,15 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"no address", "http: localhost", nil, nil, `FILE:1: http: "localhost" is no address`},
 		{"no port", "http: localhost:http", nil, nil, "FILE:1: http: "},
 		{"port", "http: localhost:70000", nil, nil, "FILE:1: http: "},
-		{"both off", "http: ''\nhttps: ''", nil, nil, "FILE:1: http: both listeners are off"},
+		{"both off", "http: ''\nhttps: ''", nil, nil, "FILE:1: http: all listeners are off"},
 		{"same address", "http: 127.0.0.1:5443", nil, nil, "default: https: 127.0.0.1:5443 is the address of http already"},
 		{"dev off loopback", "dev: true\nhttp: 0.0.0.0:5000", nil, nil, "FILE:2: http: \"0.0.0.0:5000\" is not a loopback address"},
 		{"dev everywhere", "dev: true", []string{"--https=:5443"}, nil, "--https: https: "},
 		{"dev by name", "", []string{"--dev", "--ops=example.com:1"}, nil, "--ops: ops: "},
+		{"dev off loopback in private", "dev: true\nprivate: 192.0.2.1:443", nil, nil, "FILE:2: private: \"192.0.2.1:443\" is not a loopback address"},
+		{"private and public in one", "https: 127.0.0.1:1\nprivate: 127.0.0.1:1", nil, nil, "FILE:2: private: 127.0.0.1:1 is the address of https already"},
+		{"proxy", "proxies:\n  trusted: [10.0.0.1, proxy.example.com]", nil, nil, "FILE:2: proxies.trusted[1]: \"proxy.example.com\" is no address or range"},
+		{"proxy by flag", "", []string{"--proxies-trusted=10.0.0.0/99"}, nil, "--proxies-trusted: proxies.trusted: "},
 		{"half a pair", "tls:\n  key: k.pem", nil, nil, "default: tls.certificate: certificate and key belong together"},
 		{"certificate without listener", "https: ''\ntls: {key: k, certificate: c}", nil, nil, "FILE:2: tls.certificate: "},
 		{"log level", "log:\n  level: loud", nil, nil, "FILE:2: log.level: "},

@@ -3,56 +3,133 @@ package serve
 import (
 	"context"
 	"net"
-	"net/http"
-	"slices"
 	"strings"
-
-	"github.com/acre-registry/acre/internal/auth"
 )
 
-// registryOf is the registry that a host leads to: NAME.SUFFIX to NAME, everything else, localhost and bare addresses
-// among them, to the default. A name below localhost that has none of the suffixes leads nowhere: whoever made it
-// meant a registry, and not the default one.
-func (c *Config) registryOf(host string) string {
+// face is who answers a request.
+type face int
+
+const (
+	byPath     face = iota // whoever the path belongs to
+	registries             // /v2, /acr/v1, /oauth2, and whatever is nobody's
+	identities             // sign-in, the directory, managed identities
+	management             // the management API
+)
+
+// Names that belong to one face, below each suffix of the installation's own: no registry is reached under them.
+var ownNames = map[string]face{"login": identities, "graph": identities, "management": management}
+
+// What clients of the cloud have built in; with --dev they are answered too.
+const cloudSuffix = "azurecr.io"
+
+var cloudNames = map[string]face{
+	"login.microsoftonline.com": identities, "login.microsoft.com": identities, "login.windows.net": identities,
+	"sts.windows.net": identities, "graph.microsoft.com": identities, "graph.windows.net": identities,
+	"management.azure.com": management, "management.core.windows.net": management,
+}
+
+// hosts tells what the names stand for under which the server is asked.
+type hosts struct {
+	standard string   // the default registry's key
+	suffixes []string // of registries' hosts, each with its dot in front
+	names    map[string]face
+}
+
+func newHosts(c *Config) *hosts {
+	h := &hosts{standard: strings.ToLower(c.DefaultRegistry), names: map[string]face{}}
+	cloud := c.Dev
+	for _, suffix := range c.Suffixes {
+		h.suffixes = append(h.suffixes, "."+suffix)
+		h.names[suffix] = byPath
+		if suffix == cloudSuffix { // whose names are given: there, a registry may be called login
+			cloud = false
+			continue
+		}
+		for name, to := range ownNames {
+			h.names[name+"."+suffix] = to
+		}
+	}
+	if cloud {
+		h.suffixes = append(h.suffixes, "."+cloudSuffix)
+	}
+	if c.Dev {
+		for name, to := range cloudNames {
+			h.names[name] = to
+		}
+	}
+	return h
+}
+
+// of tells who answers for a host and, where that is not one face alone, of which registry: NAME.SUFFIX is NAME's,
+// everything else, localhost and bare addresses among them, the default one's. A name below localhost that has none of
+// the suffixes leads nowhere: whoever made it meant a registry, and not the default one.
+func (h *hosts) of(host string) (registry string, to face) {
+	host = bareHost(host)
+	if to, ok := h.names[host]; ok {
+		return h.standard, to
+	}
+	if name, ok := h.registry(host); ok {
+		return name, byPath
+	}
+	if strings.HasSuffix(host, ".localhost") {
+		return host, byPath
+	}
+	return h.standard, byPath
+}
+
+// registry is the name in a registry's host.
+func (h *hosts) registry(host string) (name string, ok bool) {
+	for _, suffix := range h.suffixes {
+		if name, ok := strings.CutSuffix(host, suffix); ok && name != "" && strings.IndexByte(name, '.') < 0 {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// bareHost is a host without port and final dot, in lower case.
+func bareHost(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	for _, suffix := range c.Suffixes {
-		if name, ok := strings.CutSuffix(host, "."+suffix); ok && !strings.Contains(name, ".") {
-			return name
-		}
-	}
-	if strings.HasSuffix(host, ".localhost") && !slices.Contains(c.Suffixes, host) {
-		return host
-	}
-	return strings.ToLower(c.DefaultRegistry)
+	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
-// registry is the one a request goes to. Errors: fault.NotFound.
-func (s *Server) registry(r *http.Request) (*auth.Registry, error) {
-	return s.registries.Get(r.Context(), s.config.registryOf(r.Host))
+// faceOf tells whose a path is, on hosts where that decides.
+func faceOf(path string) face {
+	if strings.HasPrefix(path, "/v2/") || strings.HasPrefix(path, "/oauth2/") || strings.HasPrefix(path, "/acr/") {
+		return registries
+	}
+	return registries
 }
 
-// served tells whether certificates are issued for a host: loopback names and those of registries that exist.
+// served tells whether certificates are issued for a host: for loopback's names, those of faces, and those of registries
+// that exist.
 func (s *Server) served(host string) bool {
-	host = strings.ToLower(host)
-	for _, suffix := range s.config.Suffixes {
-		if host == suffix {
-			return true
-		}
-		if name, ok := strings.CutSuffix(host, "."+suffix); ok {
-			_, err := s.registries.Get(context.Background(), name)
-			return err == nil
-		}
+	host = bareHost(host)
+	if _, ok := s.hosts.names[host]; ok || host == "localhost" {
+		return true
 	}
-	return host == "localhost"
+	name, ok := s.hosts.registry(host)
+	if !ok {
+		return false
+	}
+	_, err := s.registries.Get(context.Background(), name)
+	return err == nil
 }
 
 // loginServer is the host of a registry under the first suffix.
-func (s *Server) loginServer(registry string) string {
-	if len(s.config.Suffixes) == 0 {
-		return registry
+func (s *Server) loginServer(registry string) string { return registry + "." + s.config.Suffixes[0] }
+
+// loginServerFor is the host of a registry for somebody who came by a host of the cloud or by one of the installation's
+// own, with the port that was asked for.
+func (s *Server) loginServerFor(host, registry string) string {
+	server := s.loginServer(registry)
+	if _, cloud := cloudNames[bareHost(host)]; cloud && s.config.Dev {
+		server = registry + "." + cloudSuffix
 	}
-	return registry + "." + s.config.Suffixes[0]
+	if _, port, err := net.SplitHostPort(host); err == nil && port != "" && port != "443" {
+		server = net.JoinHostPort(server, port)
+	}
+	return server
 }

@@ -2,23 +2,72 @@ package serve
 
 import "testing"
 
-func TestRegistryOfHost(t *testing.T) {
+func TestHosts(t *testing.T) {
 	t.Parallel()
-	c := &Config{DefaultRegistry: "Acre", Suffixes: []string{"acre.localhost", "azurecr.io"}}
-	for host, want := range map[string]string{
-		"localhost:5000":           "acre",
-		"127.0.0.1":                "acre",
-		"[::1]:5000":               "acre",
-		"registry.example.com":     "acre",
-		"acre.localhost":           "acre",
-		"team1.acre.localhost:80":  "team1",
-		"Team1.AzureCR.io.":        "team1",
-		"a.team1.acre.localhost":   "a.team1.acre.localhost", // no registry has that name
-		"team1.other.localhost:99": "team1.other.localhost",
-		"":                         "acre",
+	own := newHosts(&Config{DefaultRegistry: "Acre", Suffixes: []string{"acre.localhost", "azurecr.io"}})
+	dev := newHosts(&Config{DefaultRegistry: "acre", Suffixes: []string{"acre.localhost"}, Dev: true})
+	for _, c := range []struct {
+		of       *hosts
+		host     string
+		registry string
+		to       face
+	}{
+		{own, "localhost:5000", "acre", byPath},
+		{own, "127.0.0.1", "acre", byPath},
+		{own, "[::1]:5000", "acre", byPath},
+		{own, "[::1]", "acre", byPath},
+		{own, "registry.example.com", "acre", byPath},
+		{own, "acre.localhost", "acre", byPath},
+		{own, "team1.acre.localhost:80", "team1", byPath},
+		{own, "Team1.AzureCR.io.", "team1", byPath},
+		{own, "a.team1.acre.localhost", "a.team1.acre.localhost", byPath}, // no registry has that name
+		{own, "team1.other.localhost:99", "team1.other.localhost", byPath},
+		{own, ".acre.localhost", ".acre.localhost", byPath},
+		{own, "", "acre", byPath},
+		{own, "login.acre.localhost:5443", "acre", identities},
+		{own, "Graph.acre.localhost", "acre", identities},
+		{own, "management.acre.localhost.", "acre", management},
+		{own, "login.azurecr.io", "login", byPath}, // which the cloud may have given to somebody
+		{own, "login.microsoftonline.com", "acre", byPath},
+		{own, "management.azure.com", "acre", byPath},
+		{dev, "login.microsoftonline.com", "acre", identities},
+		{dev, "sts.windows.net", "acre", identities},
+		{dev, "graph.microsoft.com:443", "acre", identities},
+		{dev, "management.azure.com", "acre", management},
+		{dev, "team1.azurecr.io", "team1", byPath},
+		{dev, "a.team1.azurecr.io", "acre", byPath},
+		{dev, "169.254.169.254", "acre", byPath},
 	} {
-		if got := c.registryOf(host); got != want {
-			t.Errorf("%s leads to %s, want %s", host, got, want)
+		if registry, to := c.of.of(c.host); registry != c.registry || to != c.to {
+			t.Errorf("%s leads to %s, %v; want %s, %v", c.host, registry, to, c.registry, c.to)
 		}
+	}
+}
+
+func TestLoginServerFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		dev        bool
+		host, want string
+	}{
+		{false, "localhost:5443", "team1.acre.localhost:5443"},
+		{false, "management.acre.localhost", "team1.acre.localhost"},
+		{false, "management.azure.com", "team1.acre.localhost"},
+		{true, "management.azure.com", "team1.azurecr.io"},
+		{true, "management.azure.com:443", "team1.azurecr.io"},
+		{true, "[::1]:5443", "team1.acre.localhost:5443"},
+	} {
+		s := &Server{config: Config{Suffixes: []string{"acre.localhost", "b.test"}, Dev: c.dev}}
+		if got := s.loginServerFor(c.host, "team1"); got != c.want {
+			t.Errorf("by %s: %s, want %s", c.host, got, c.want)
+		}
+	}
+}
+
+func BenchmarkHosts(b *testing.B) {
+	h := newHosts(&Config{DefaultRegistry: "acre", Suffixes: []string{"acre.localhost"}, Dev: true})
+	b.ReportAllocs()
+	for range b.N {
+		h.of("localhost:5000")
 	}
 }

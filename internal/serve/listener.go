@@ -19,22 +19,24 @@ import (
 
 // Addresses is what the address file says: where the server can be reached, "" for what is off.
 type Addresses struct {
-	HTTP   string `json:"http"`
-	HTTPS  string `json:"https"`
-	Ops    string `json:"ops"`
-	Suffix string `json:"suffix"` // NAME.SUFFIX is the host of the registry NAME; "" = there is no suffix
-	PID    int    `json:"pid"`
+	HTTP    string `json:"http"`
+	HTTPS   string `json:"https"`
+	Ops     string `json:"ops"`
+	Private string `json:"private"`
+	Suffix  string `json:"suffix"` // NAME.SUFFIX is the host of the registry NAME; "" = there is no suffix
+	PID     int    `json:"pid"`
 }
 
 // Listeners are the doors of the server. They are open from Listen on: clients that connect before Run wait.
 type Listeners struct {
-	config Config
-	tls    *tls.Config
-	log    *slog.Logger
-	http   net.Listener // nil where off, as the others
-	https  net.Listener
-	ops    net.Listener
-	socket net.Listener
+	config  Config
+	tls     *tls.Config
+	log     *slog.Logger
+	http    net.Listener // nil where off, as the others
+	https   net.Listener
+	ops     net.Listener
+	private net.Listener
+	socket  net.Listener
 }
 
 // Listen opens the listeners of the configuration, and the socket DIR/acre.sock for the owner of the data directory,
@@ -53,7 +55,7 @@ func (l *Listeners) open() (err error) {
 	for _, door := range []struct {
 		path, address string
 		to            *net.Listener
-	}{{"http", c.HTTP, &l.http}, {"https", c.HTTPS, &l.https}, {"ops", c.Ops, &l.ops}} {
+	}{{"http", c.HTTP, &l.http}, {"https", c.HTTPS, &l.https}, {"ops", c.Ops, &l.ops}, {"private", c.Private, &l.private}} {
 		if door.address == "" {
 			continue
 		}
@@ -98,7 +100,7 @@ func (l *Listeners) Addresses() Addresses {
 		}
 		return l.Addr().String()
 	}
-	a := Addresses{HTTP: at(l.http), HTTPS: at(l.https), Ops: at(l.ops), PID: os.Getpid()}
+	a := Addresses{HTTP: at(l.http), HTTPS: at(l.https), Ops: at(l.ops), Private: at(l.private), PID: os.Getpid()}
 	if len(l.config.Suffixes) > 0 {
 		a.Suffix = l.config.Suffixes[0]
 	}
@@ -107,7 +109,7 @@ func (l *Listeners) Addresses() Addresses {
 
 // Close closes the listeners of a server that never ran.
 func (l *Listeners) Close() {
-	for _, door := range []net.Listener{l.http, l.https, l.ops, l.socket} {
+	for _, door := range []net.Listener{l.http, l.https, l.ops, l.private, l.socket} {
 		if door != nil {
 			_ = door.Close()
 		}
@@ -116,9 +118,10 @@ func (l *Listeners) Close() {
 
 // Doors are what is served behind the listeners.
 type Doors struct {
-	Main   http.Handler // HTTP and HTTPS
-	Ops    http.Handler // the operators' own listener
-	Socket http.Handler // the unix socket, which only the data directory's owner can reach
+	Main    http.Handler // HTTP and HTTPS
+	Private http.Handler // the private listener
+	Ops     http.Handler // the operators' own listener
+	Socket  http.Handler // the unix socket, which only the data directory's owner can reach
 }
 
 // Run serves until ctx ends; then it waits for requests under way, as long as limits.stop allows. From ready to the
@@ -127,13 +130,16 @@ func (l *Listeners) Run(ctx context.Context, doors Doors) error {
 	var (
 		servers []*http.Server
 		wg      sync.WaitGroup
-		failed  = make(chan error, 4)
+		failed  = make(chan error, 5)
 	)
 	for _, door := range []struct {
 		listener net.Listener
 		handler  http.Handler
 		secure   bool
-	}{{l.http, doors.Main, false}, {l.https, doors.Main, true}, {l.ops, doors.Ops, false}, {l.socket, doors.Socket, false}} {
+	}{
+		{l.http, doors.Main, false}, {l.https, doors.Main, true}, {l.private, doors.Private, true},
+		{l.ops, doors.Ops, false}, {l.socket, doors.Socket, false},
+	} {
 		if door.listener == nil {
 			continue
 		}

@@ -41,6 +41,11 @@ type running struct {
 	stop      func() error
 }
 
+// named says its name.
+func named(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) })
+}
+
 func start(t *testing.T, c Config, main http.Handler) running {
 	t.Helper()
 	now := time.Now()
@@ -52,7 +57,7 @@ func start(t *testing.T, c Config, main http.Handler) running {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- l.Run(ctx, Doors{Main: main, Socket: main, Ops: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ops") })})
+		ended <- l.Run(ctx, Doors{Main: main, Socket: main, Private: named("private"), Ops: named("ops")})
 	}()
 	var once bool
 	stop := func() error {
@@ -127,6 +132,26 @@ func TestListeners(t *testing.T) {
 	for _, name := range []string{"acre.addr", "acre.sock"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); !os.IsNotExist(err) {
 			t.Errorf("%s after the stop: %v", name, err)
+		}
+	}
+}
+
+// The private listener speaks TLS and has its own handler; both kinds listen on version 6 of the protocol.
+func TestPrivateListenerOnIPv6(t *testing.T) {
+	t.Parallel()
+	c := testConfig(shortDir(t))
+	c.HTTP, c.HTTPS, c.Ops, c.Private = "[::1]:0", "", "", "[::1]:0"
+	s := start(t, c, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "main") }))
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool(t, s.authority.PEM())}, //nolint:gosec // Go's default versions
+	}}
+	t.Cleanup(client.CloseIdleConnections)
+	for url, want := range map[string]string{
+		"http://" + s.addresses.HTTP:     "HTTP/1.1 main",
+		"https://" + s.addresses.Private: "HTTP/1.1 private",
+	} {
+		if got, err := get(client, url); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", url, got, err, want)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -21,13 +20,9 @@ import (
 	"github.com/acre-registry/acre/internal/blob/disk"
 	"github.com/acre-registry/acre/internal/blob/mem"
 	"github.com/acre-registry/acre/internal/content"
-	"github.com/acre-registry/acre/internal/dataplane"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
-	"github.com/acre-registry/acre/internal/oci"
-	"github.com/acre-registry/acre/internal/operator"
 	"github.com/acre-registry/acre/internal/resource"
-	"github.com/acre-registry/acre/internal/web"
 )
 
 // Server is everything wired.
@@ -43,6 +38,7 @@ type Server struct {
 	metrics    *Metrics
 	telemetry  *Telemetry
 	authority  *Authority
+	hosts      *hosts
 	listeners  *Listeners
 	welcome    string         // printed once ready
 	counted    []func() int64 // requests under way, by door
@@ -69,7 +65,7 @@ func Open(ctx context.Context, c Config, version string, stderr io.Writer) (*Ser
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory %s: %w", c.Data, err)
 	}
-	s := &Server{config: c, metrics: NewMetrics()}
+	s := &Server{config: c, metrics: NewMetrics(), hosts: newHosts(&c)}
 	if err := s.open(ctx, version, stderr); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
@@ -316,90 +312,4 @@ func (s *Server) Close(ctx context.Context) error {
 		errs = append(errs, s.log.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// handler puts the faces behind the doors.
-func (s *Server) handler() Doors {
-	data := dataplane.New(dataplane.Options{
-		Auth:     s.auth,
-		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
-	})
-	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)
-	dataHandler := web.Handle(limit.Limit(func(w http.ResponseWriter, r *http.Request) error {
-		reg, err := s.registry(r)
-		if err != nil {
-			return err
-		}
-		return data.Handle(reg, w, r)
-	}), dataplane.Render)
-	ops := s.operations()
-	var authority []byte
-	if s.authority != nil {
-		authority = s.authority.PEM()
-	}
-	admin := operator.New(operator.Options{
-		Auth: s.auth, Content: s.content, Resources: s.resources, Authority: authority, LoginServer: s.loginServer,
-	})
-	main := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.config.Ops == "" && isOperations(r.URL.Path) {
-			ops.ServeHTTP(w, r)
-			return
-		}
-		dataHandler.ServeHTTP(w, r)
-	})
-	around := func(h http.Handler) http.Handler {
-		srv := web.New(s.telemetry.Wrap(h), web.Options{Log: s.log.Logger, Done: s.metrics.Observe, Stall: s.config.Limits.Stall})
-		s.counted = append(s.counted, srv.InFlight)
-		return srv
-	}
-	doors := Doors{Main: around(main), Ops: around(ops), Socket: around(admin)}
-	s.metrics.InFlight(func() (n int64) {
-		for _, count := range s.counted {
-			n += count()
-		}
-		return n
-	})
-	return doors
-}
-
-func isOperations(path string) bool {
-	return path == "/healthz" || path == "/readyz" || path == "/metrics"
-}
-
-// operations answers those who watch the server.
-func (s *Server) operations() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics.Handler())
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		web.InfoOf(r.Context()).Operation = "healthz"
-		_ = web.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-	})
-	mux.Handle("GET /readyz", web.Handle(s.ready, dataplane.Render))
-	return mux
-}
-
-// lowSpace is how little room on the blobs' disk readiness mentions, in bytes.
-const lowSpace = 256 << 20
-
-// ready is 200 while the metadata answers. Little room on the disk is said, but pulls still work.
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
-	web.InfoOf(r.Context()).Operation = "readyz"
-	if err := s.db.Look(r.Context(), func(tx *meta.Tx) error {
-		_, err := tx.Registries()
-		return err
-	}); err != nil {
-		return err
-	}
-	answer := map[string]any{"status": "ready"}
-	if s.free != nil {
-		free, err := s.free()
-		if err != nil {
-			return err
-		}
-		answer["freeBytes"] = free
-		if free < lowSpace {
-			answer["warning"] = "the disk is nearly full: pushes may be refused"
-		}
-	}
-	return web.WriteJSON(w, http.StatusOK, answer)
 }

@@ -1,0 +1,122 @@
+package serve
+
+import (
+	"net/http"
+
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/dataplane"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/oci"
+	"github.com/acre-registry/acre/internal/operator"
+	"github.com/acre-registry/acre/internal/web"
+)
+
+// handler puts the faces behind the doors.
+func (s *Server) handler() Doors {
+	ops := s.operations()
+	main := s.faces(ops)
+	around := func(h http.Handler, private bool) http.Handler {
+		srv := web.New(s.telemetry.Wrap(h), web.Options{
+			Log: s.log.Logger, Done: s.metrics.Observe, Stall: s.config.Limits.Stall,
+			Proxies: s.config.proxies(), Private: private,
+		})
+		s.counted = append(s.counted, srv.InFlight)
+		return srv
+	}
+	doors := Doors{Main: around(main, false), Private: around(main, true), Ops: around(ops, false), Socket: around(s.operator(), false)}
+	s.metrics.InFlight(func() (n int64) {
+		for _, count := range s.counted {
+			n += count()
+		}
+		return n
+	})
+	return doors
+}
+
+// faces leads each request to the face that its host and path belong to.
+func (s *Server) faces(ops http.Handler) http.Handler {
+	data := dataplane.New(dataplane.Options{
+		Auth:     s.auth,
+		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
+	})
+	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)
+	others := map[face]http.Handler{}
+	dispatch := web.Handle(limit.Limit(func(w http.ResponseWriter, r *http.Request) error {
+		registry, to := s.hosts.of(r.Host)
+		if to == byPath {
+			to = faceOf(r.URL.Path)
+		}
+		if to != registries {
+			if other := others[to]; other != nil {
+				other.ServeHTTP(w, r)
+				return nil
+			}
+			return fault.New(fault.NotFound, "nothing answers at %s", r.Host)
+		}
+		reg, err := s.registries.Get(r.Context(), registry)
+		if err != nil {
+			return err
+		}
+		return data.Handle(reg, w, r)
+	}), dataplane.Render)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.config.Ops == "" && isOperations(r.URL.Path) {
+			ops.ServeHTTP(w, r)
+			return
+		}
+		dispatch.ServeHTTP(w, r)
+	})
+}
+
+func isOperations(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+}
+
+func (s *Server) operator() http.Handler {
+	var authority []byte
+	if s.authority != nil {
+		authority = s.authority.PEM()
+	}
+	return operator.New(operator.Options{
+		Auth: s.auth, Content: s.content, Resources: s.resources, Authority: authority, LoginServer: s.loginServer,
+	})
+}
+
+// operations answers those who watch the server.
+func (s *Server) operations() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		web.InfoOf(r.Context()).Operation = "healthz"
+		_ = web.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.Handle("GET /readyz", web.Handle(s.ready, dataplane.Render))
+	return mux
+}
+
+// lowSpace is how little room on the blobs' disk readiness mentions, in bytes.
+const lowSpace = 256 << 20
+
+// ready is 200 while the metadata answers. Little room on the disk is said, but pulls still work.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	web.InfoOf(r.Context()).Operation = "readyz"
+	if err := s.db.Look(r.Context(), func(tx *meta.Tx) error {
+		_, err := tx.Registries()
+		return err
+	}); err != nil {
+		return err
+	}
+	answer := map[string]any{"status": "ready"}
+	if s.free != nil {
+		free, err := s.free()
+		if err != nil {
+			return err
+		}
+		answer["freeBytes"] = free
+		if free < lowSpace {
+			answer["warning"] = "the disk is nearly full: pushes may be refused"
+		}
+	}
+	return web.WriteJSON(w, http.StatusOK, answer)
+}
