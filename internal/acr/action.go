@@ -5,6 +5,8 @@ package acr
 import (
 	"slices"
 	"strings"
+
+	"github.com/acre-registry/acre/internal/oci"
 )
 
 // Action is something one may be allowed to do on a scope of the data plane, spelled as token scopes spell it.
@@ -17,36 +19,74 @@ const (
 	Delete        Action = "delete"
 	MetadataRead  Action = "metadata_read"
 	MetadataWrite Action = "metadata_write"
+	// What soft deletion keeps: on a repository, and DeletedCatalog.
+	DeletedRead    Action = "deleted_read"
+	DeletedRestore Action = "deleted_restore"
+	// Overwrite is to move a tag that exists. It is asked for beside Push where that is what a push does, and never
+	// stands in a grant: one that allows Push allows it.
+	Overwrite Action = "overwrite"
 	// All is every action on the scope; the catalog is asked for with it.
 	All Action = "*"
 )
 
-// Actions of a repository, in the order in which a challenge names them.
-var repositoryActions = []Action{Pull, Push, Delete, MetadataRead, MetadataWrite}
+// The actions on a connected registry's gateway.
+const (
+	ConfigRead   Action = "config_read"
+	ConfigWrite  Action = "config_write"
+	MessageRead  Action = "message_read"
+	MessageWrite Action = "message_write"
+)
 
-// Scope is what an action is done on: a repository, or the registry's catalog.
+// Actions of a repository, in the order in which a challenge names them.
+var repositoryActions = []Action{Pull, Push, Delete, MetadataRead, MetadataWrite, DeletedRead, DeletedRestore}
+
+var gatewayActions = []Action{ConfigRead, ConfigWrite, MessageRead, MessageWrite}
+
+// Scope is what an action is done on: a repository, one of the registry's catalogs, or a connected registry's gateway.
 type Scope struct {
-	Type string // "repository" or "registry"
-	Name string // the repository's name, or "catalog"
+	Type string // "repository", "registry" or "gateway"
+	Name string // the repository's or connected registry's name, or "catalog"
+	// Tag and Digest are what of the repository it is done on, where that is known: conditions see them, grants do not.
+	Tag    string
+	Digest oci.Digest
 }
 
 // Repository is the scope of one repository.
-func Repository(name string) Scope { return Scope{"repository", name} }
+func Repository(name string) Scope { return Scope{Type: "repository", Name: name} }
 
-// Catalog is the scope of the list of repositories.
-var Catalog = Scope{"registry", "catalog"}
+// Gateway is the scope of one connected registry.
+func Gateway(name string) Scope { return Scope{Type: "gateway", Name: name} }
+
+// Catalog is the scope of the list of repositories, DeletedCatalog that of the list of soft-deleted ones.
+var (
+	Catalog        = Scope{Type: "registry", Name: "catalog"}
+	DeletedCatalog = Scope{Type: "registry", Name: "deleted_catalog"}
+)
 
 // Grant allows actions on a scope. Its JSON is an entry of the access claim of an ACR access token.
 type Grant struct {
 	Type    string   `json:"Type"`
-	Name    string   `json:"Name"` // "*" is every name
+	Name    string   `json:"Name"` // "*" is every name, "team/*" every name below team
 	Actions []Action `json:"Actions"`
 }
 
 // Allows tells whether the grant covers act on s.
 func (g Grant) Allows(act Action, s Scope) bool {
-	return g.Type == s.Type && (g.Name == s.Name || g.Name == "*") &&
-		(slices.Contains(g.Actions, act) || slices.Contains(g.Actions, All))
+	if g.Type != s.Type || !covers(g.Name, s.Name) {
+		return false
+	}
+	if act == Overwrite {
+		act = Push
+	}
+	return slices.Contains(g.Actions, act) || slices.Contains(g.Actions, All)
+}
+
+// covers tells whether a pattern of repository names, a name, prefix/* or *, covers a name or all that another covers.
+func covers(pattern, name string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok && (prefix == "" || strings.HasSuffix(prefix, "/")) {
+		return strings.HasPrefix(name, prefix)
+	}
+	return pattern == name
 }
 
 func (g Grant) String() string {
@@ -92,7 +132,8 @@ func parseActions(kind, list string) []Action {
 			a = string(MetadataWrite)
 		}
 		act := Action(a)
-		known := act == All || kind == "repository" && slices.Contains(repositoryActions, act)
+		known := act == All || kind == "repository" && slices.Contains(repositoryActions, act) ||
+			kind == "gateway" && slices.Contains(gatewayActions, act)
 		if known && !slices.Contains(out, act) {
 			out = append(out, act)
 		}
@@ -120,7 +161,7 @@ func join(list []Grant, g Grant) []Grant {
 func Intersect(asked, have []Grant) []Grant {
 	out := []Grant{}
 	for _, g := range asked {
-		s := Scope{g.Type, g.Name}
+		s := Scope{Type: g.Type, Name: g.Name}
 		allowed := func(a Action) bool {
 			return slices.ContainsFunc(have, func(h Grant) bool { return h.Allows(a, s) })
 		}

@@ -84,7 +84,6 @@ const (
 	maxOperations = 2048
 	maxScopes     = 1024
 	maxPermission = 64
-	maxCondition  = 8 << 10
 )
 
 // Validate checks the ID, the name, the operations and the scopes.
@@ -161,5 +160,6 @@ func (a RoleAssignment) checkCondition() error {
 	if a.ConditionVersion != "2.0" {
 		return fault.New(fault.Invalid, "condition version %.20q is not supported: use 2.0", a.ConditionVersion)
 	}
-	return checkCount("bytes of the condition", len(a.Condition), maxCondition)
+	_, err := ParseCondition(a.Condition)
+	return err
 }

@@ -69,7 +69,11 @@ func (m ScopeMap) Validate() error {
 	if err := CheckScopeMapName(m.Name); err != nil {
 		return err
 	}
-	return checkCount("scope map "+m.Name+": characters of the description", utf8.RuneCountInString(m.Description), maxDescription)
+	if err := checkCount("scope map "+m.Name+": characters of the description", utf8.RuneCountInString(m.Description), maxDescription); err != nil {
+		return err
+	}
+	_, err := ScopeActions(m.Actions)
+	return err
 }
 
 // Validate checks the name, the status and the passwords.
