@@ -141,12 +141,18 @@ func TestBasic(t *testing.T) {
 			{"a bearer of an unsigned JWT", "Bearer eyJhbGciOiJub25lIn0.e30.", 401, plain + `,error="invalid_token"`},
 			{"a bearer that is too long", "Bearer " + strings.Repeat("a", 40<<10), 401, plain + `,error="invalid_token"`},
 		} {
-			for _, path := range []string{"/v2/", "/v2/app/tags/list", "/acr/v1/_catalog"} {
+			for path, scope := range map[string]string{
+				"/v2/": "", "/v2/app/tags/list": "repository:app:metadata_read", "/acr/v1/_catalog": "registry:catalog:*",
+			} {
 				a := s.send(t, "GET", path, nil, "Authorization", c.authorization)
+				challenge := c.challenge
+				if bad := `,error="invalid_token"`; scope != "" && strings.HasSuffix(challenge, bad) {
+					challenge = strings.TrimSuffix(challenge, bad) + `,scope="` + scope + `"` + bad
+				}
 				if c.status == 200 {
 					a.want(t, c.name+" to "+path, 200, "")
 				} else {
-					a.challenged(t, c.name+" to "+path, c.challenge)
+					a.challenged(t, c.name+" to "+path, challenge)
 				}
 			}
 		}

@@ -5,7 +5,7 @@
 package dataplane
 
 import (
-	"net"
+	"errors"
 	"net/http"
 
 	"github.com/acre-registry/acre/internal/auth"
@@ -48,38 +48,59 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 		return errNoRoute
 	}
 	q.info.Operation = op.name
-	if !op.open {
-		id, err := f.authenticate(reg, r)
-		if err != nil {
-			return err
-		}
-		if id != nil {
-			q.info.Actor = id.Name
-			r = r.WithContext(auth.ForRequest(r.Context(), *id, q.info.ID))
-		}
+	if op.open {
+		return op.do(f, q, w, r)
+	}
+	id, err := f.authenticate(q, r)
+	if err != nil {
+		return refuse(err, func() error { return op.do(f, q, w, r) })
+	}
+	if id != nil {
+		q.info.Actor = id.Name
+		r = r.WithContext(auth.ForRequest(r.Context(), *id, q.info.ID))
 	}
 	return op.do(f, q, w, r)
 }
 
-// authenticate tells who sends the request; nil is nobody. Errors: fault.Unauthenticated, with the challenge that
+// badToken is why an access token does not hold.
+type badToken struct{ error }
+
+// refuse makes of credentials that do not hold the error of the request. Where a token does not, the request is tried as
+// nobody's: the rule that refuses it says what it takes, and the challenge then names that.
+func refuse(err error, asNobody func() error) error {
+	var bad badToken
+	if !errors.As(err, &bad) {
+		return err
+	}
+	refused := asNobody()
+	if refused == nil || fault.KindOf(refused) != fault.Unauthenticated {
+		return refused
+	}
+	return challenged{fault.New(fault.Unauthenticated, "%s", bad.Error()).With(fault.Of(refused).Detail), invalidToken}
+}
+
+// authenticate tells who sends the request; nil is nobody. Errors: badToken; fault.Unauthenticated, with the challenge that
 // suits what was sent; fault.TooMany.
-func (f *Face) authenticate(reg *auth.Registry, r *http.Request) (*auth.Identity, error) {
+func (f *Face) authenticate(q *request, r *http.Request) (*auth.Identity, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return nil, nil
 	}
 	if token, ok := cutScheme(header, "Bearer "); ok {
-		id, err := f.opt.Auth.Bearer(r.Context(), reg, token)
-		if err != nil {
-			return nil, withChallenge(err, invalidToken)
+		id, err := f.opt.Auth.Bearer(r.Context(), q.reg, token)
+		switch {
+		case err == nil:
+			return &id, nil
+		case fault.KindOf(err) == fault.Unauthenticated:
+			return nil, badToken{err}
 		}
-		return &id, nil
+		return nil, err
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok {
 		return nil, fault.New(fault.Unauthenticated, "the Authorization header is neither Bearer nor Basic")
 	}
-	id, err := f.opt.Auth.Password(r.Context(), reg, user, password, address(r))
+	id, err := f.opt.Auth.Password(r.Context(), q.reg, user, password, address(q))
 	if err != nil {
 		return nil, withChallenge(err, basic)
 	}
@@ -103,13 +124,12 @@ func equalFold(a, b string) bool {
 	return true
 }
 
-// address is the caller's, without its port.
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+// address is the caller's, as text.
+func address(q *request) string {
+	if !q.info.Address.IsValid() {
+		return ""
 	}
-	return host
+	return q.info.Address.String()
 }
 
 // Headers that every answer carries, made once; the slices are shared and never written to.
@@ -124,7 +144,7 @@ func constantHeaders(h http.Header, r *http.Request) {
 	h["Docker-Distribution-Api-Version"] = apiVersion
 	h["X-Content-Type-Options"] = noSniff
 	h["Access-Control-Expose-Headers"] = exposed
-	if r.TLS != nil {
+	if web.InfoOf(r.Context()).Secure {
 		h["Strict-Transport-Security"] = hsts
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -129,11 +129,7 @@ func authenticateHeader(r *http.Request, err error, e *fault.Error) string {
 	if how == basic {
 		return `Basic realm="Azure Container Registry"`
 	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	h := `Bearer realm="` + scheme + "://" + r.Host + `/oauth2/token",service="` + r.Host + `"`
+	h := `Bearer realm="` + web.Scheme(r) + "://" + r.Host + `/oauth2/token",service="` + r.Host + `"`
 	if grant, ok := e.Detail.(acr.Grant); ok {
 		h += `,scope="` + grant.String() + `"`
 	}

@@ -62,7 +62,7 @@ func (f *Face) byPassword(q *request, r *http.Request, user, password string) (a
 	if user == "" && password == "" {
 		id, err = f.opt.Auth.Anonymous(q.reg)
 	} else {
-		id, err = f.opt.Auth.Password(r.Context(), q.reg, user, password, address(r))
+		id, err = f.opt.Auth.Password(r.Context(), q.reg, user, password, address(q))
 	}
 	if err != nil {
 		return auth.Identity{}, withChallenge(err, basic)

@@ -291,7 +291,7 @@ func TestTokenLife(t *testing.T) {
 			if status == 200 {
 				a.want(t, what, 200, "")
 			} else {
-				a.challenged(t, what, `Bearer realm="http://`+host+`/oauth2/token",service="`+host+`",error="invalid_token"`)
+				a.challenged(t, what, `Bearer realm="http://`+host+`/oauth2/token",service="`+host+`",scope="repository:app:pull",error="invalid_token"`)
 			}
 		}
 		renew := func(what string, status int) {
