@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"testing/iotest"
 
@@ -36,8 +35,18 @@ func pattern(n int) []byte {
 	return out
 }
 
+// sizes are those at which a registry may begin to keep blobs in another way.
+var sizes = []int{0, 1, 2, 8191, 8192, 8193, 64 << 10, 1<<20 + 17}
+
+// small and large are sizes that are surely kept in one way and in the other.
+const (
+	small = 1000
+	large = 100_000
+)
+
 func blobWhole(s *suite) {
-	for _, content := range [][]byte{{}, []byte("{}"), []byte("x"), pattern(1<<20 + 17)} {
+	for _, n := range sizes {
+		content := pattern(n)
 		d := s.push("a/b", content)
 		got, err := s.reg.StatBlob(s.ctx, "a/b", d.Digest)
 		s.ok(err, "stat")
@@ -46,26 +55,30 @@ func blobWhole(s *suite) {
 		s.push("a/b", content) // once more is no error
 	}
 	// A reader that does not tell its length, and comes in small pieces.
-	content := pattern(70_001)
-	desc, err := s.reg.PushBlob(s.ctx, "a/b", sum(content), io.MultiReader(iotest.HalfReader(bytes.NewReader(content))))
-	s.ok(err, "push of unknown length")
-	s.describes(desc, sum(content), len(content), "push of unknown length")
-	s.same(s.blob("a/b", sum(content)), content, "blob of unknown length")
+	for _, n := range sizes {
+		content := append([]byte("unknown"), pattern(n)...)[:n]
+		desc, err := s.reg.PushBlob(s.ctx, "a/b", sum(content), iotest.HalfReader(bytes.NewReader(content)))
+		s.ok(err, "push of unknown length")
+		s.describes(desc, sum(content), len(content), "push of unknown length")
+		s.same(s.blob("a/b", sum(content)), content, "blob of unknown length")
+	}
 }
 
 func blobSHA512(s *suite) {
-	content := []byte("named by the longer digest")
-	d := digest.NewDigestFromBytes(digest.SHA512, func() []byte { h := sha512.Sum512(content); return h[:] }())
-	got, err := s.reg.PushBlob(s.ctx, "app", d, bytes.NewReader(content))
-	s.ok(err, "push by sha512")
-	s.describes(got, d, len(content), "push by sha512")
-	got, err = s.reg.StatBlob(s.ctx, "app", d)
-	s.ok(err, "stat by sha512")
-	s.describes(got, d, len(content), "stat by sha512")
-	s.same(s.blob("app", d), content, "blob by sha512")
+	for _, n := range []int{small, large} {
+		content := pattern(n)
+		d := digest.NewDigestFromBytes(digest.SHA512, func() []byte { h := sha512.Sum512(content); return h[:] }())
+		got, err := s.reg.PushBlob(s.ctx, "app", d, bytes.NewReader(content))
+		s.ok(err, "push by sha512")
+		s.describes(got, d, n, "push by sha512")
+		got, err = s.reg.StatBlob(s.ctx, "app", d)
+		s.ok(err, "stat by sha512")
+		s.describes(got, d, n, "stat by sha512")
+		s.same(s.blob("app", d), content, "blob by sha512")
 
-	_, err = s.reg.PushBlob(s.ctx, "app", d, strings.NewReader("other bytes"))
-	s.fails(err, fault.DigestInvalid, "push of other bytes by sha512")
+		_, err = s.reg.PushBlob(s.ctx, "app", d, bytes.NewReader(content[1:]))
+		s.fails(err, fault.DigestInvalid, "push of other bytes by sha512")
+	}
 }
 
 func blobUnknown(s *suite) {
@@ -83,62 +96,72 @@ func blobUnknown(s *suite) {
 }
 
 func blobWrongDigest(s *suite) {
-	_, err := s.reg.PushBlob(s.ctx, "app", absent, strings.NewReader("these bytes have another digest"))
-	s.fails(err, fault.DigestInvalid, "push")
-	_, err = s.reg.StatBlob(s.ctx, "app", absent)
-	s.fails(err, fault.BlobUnknown, "stat of the digest claimed")
-	_, err = s.reg.StatBlob(s.ctx, "app", sum([]byte("these bytes have another digest")))
-	s.fails(err, fault.BlobUnknown, "stat of the digest sent")
+	for _, n := range []int{small, large} {
+		content := pattern(n)
+		_, err := s.reg.PushBlob(s.ctx, "app", absent, bytes.NewReader(content))
+		s.fails(err, fault.DigestInvalid, "push")
+		_, err = s.reg.StatBlob(s.ctx, "app", absent)
+		s.fails(err, fault.BlobUnknown, "stat of the digest claimed")
+		_, err = s.reg.StatBlob(s.ctx, "app", sum(content))
+		s.fails(err, fault.BlobUnknown, "stat of the digest sent")
+	}
 }
 
 func blobBrokenReader(s *suite) {
 	content := pattern(300_000)
 	broken := errors.New("the source broke")
-	r := io.MultiReader(bytes.NewReader(content[:200_000]), iotest.ErrReader(broken))
-	if _, err := s.reg.PushBlob(s.ctx, "app", sum(content), r); err == nil {
-		s.Fatal("a push whose reader breaks must fail")
+	for _, n := range []int{0, small, 8192, 8193, 200_000} {
+		for _, want := range []int{n, len(content)} { // of which the first would be whole
+			r := io.MultiReader(bytes.NewReader(content[:n]), iotest.ErrReader(broken))
+			if _, err := s.reg.PushBlob(s.ctx, "app", sum(content[:want]), r); err == nil {
+				s.Fatal("a push whose reader breaks must fail")
+			}
+			_, err := s.reg.StatBlob(s.ctx, "app", sum(content[:want]))
+			s.fails(err, fault.BlobUnknown, "stat after a broken push")
+		}
+		s.push("app", content[:n])
 	}
-	_, err := s.reg.StatBlob(s.ctx, "app", sum(content))
-	s.fails(err, fault.BlobUnknown, "stat after a broken push")
-	s.push("app", content)
 }
 
 func blobRanges(s *suite) {
-	content := pattern(100_000)
-	d := s.push("app", content).Digest
-	size := int64(len(content))
-	for _, c := range []struct{ off, n int64 }{
-		{0, -1}, {0, size}, {0, 1}, {0, 0}, {1, 1}, {size - 1, 1}, {size - 1, -1}, {4096, 8192}, {4097, -1}, {size / 2, 0},
-	} {
-		what := fmt.Sprintf("open from %d for %d", c.off, c.n)
-		r, err := s.reg.OpenBlob(s.ctx, "app", d, c.off, c.n)
-		s.ok(err, what)
-		got, err := io.ReadAll(r)
-		s.ok(err, what)
-		s.ok(r.Close(), "close")
-		want := content[c.off:]
-		if c.n >= 0 {
-			want = want[:c.n]
+	for _, n := range []int{8192, large} {
+		content := pattern(n)
+		d := s.push("app", content).Digest
+		size := int64(n)
+		for _, c := range []struct{ off, n int64 }{
+			{0, -1}, {0, size}, {0, 1}, {0, 0}, {1, 1}, {size - 1, 1}, {size - 1, -1}, {1024, 4096}, {4097, -1}, {size / 2, 0},
+		} {
+			what := fmt.Sprintf("open %d bytes from %d for %d", size, c.off, c.n)
+			r, err := s.reg.OpenBlob(s.ctx, "app", d, c.off, c.n)
+			s.ok(err, what)
+			got, err := io.ReadAll(r)
+			s.ok(err, what)
+			s.ok(r.Close(), "close")
+			want := content[c.off:]
+			if c.n >= 0 {
+				want = want[:c.n]
+			}
+			s.same(got, want, what)
 		}
-		s.same(got, want, what)
+		// A reader may be left before its end.
+		r, err := s.reg.OpenBlob(s.ctx, "app", d, 10, -1)
+		s.ok(err, "open")
+		head := make([]byte, 5)
+		_, err = io.ReadFull(r, head)
+		s.ok(err, "read the first bytes")
+		s.same(head, content[10:15], "first bytes")
+		s.ok(r.Close(), "close before the end")
 	}
-	// A reader may be left before its end.
-	r, err := s.reg.OpenBlob(s.ctx, "app", d, 10, -1)
-	s.ok(err, "open")
-	head := make([]byte, 5)
-	_, err = io.ReadFull(r, head)
-	s.ok(err, "read the first bytes")
-	s.same(head, content[10:15], "first bytes")
-	s.ok(r.Close(), "close before the end")
 }
 
 func blobOutOfRange(s *suite) {
-	content := pattern(1000)
-	d := s.push("app", content).Digest
-	for _, c := range []struct{ off, n int64 }{{1001, -1}, {1001, 1}, {0, 1001}, {999, 2}, {1 << 40, 10}, {-1, 5}, {-1, -1}} {
-		r, err := s.reg.OpenBlob(s.ctx, "app", d, c.off, c.n)
-		s.fails(err, fault.RangeInvalid, fmt.Sprintf("open from %d for %d", c.off, c.n))
-		closeIf(r)
+	for _, n := range []int64{small, large} {
+		d := s.push("app", pattern(int(n))).Digest
+		for _, c := range []struct{ off, n int64 }{{n + 1, -1}, {n + 1, 1}, {0, n + 1}, {n - 1, 2}, {1 << 40, 10}, {-1, 5}, {-1, -1}} {
+			r, err := s.reg.OpenBlob(s.ctx, "app", d, c.off, c.n)
+			s.fails(err, fault.RangeInvalid, fmt.Sprintf("open %d bytes from %d for %d", n, c.off, c.n))
+			closeIf(r)
+		}
 	}
 	r, err := s.reg.OpenBlob(s.ctx, "app", absent, 5, 1)
 	s.fails(err, fault.BlobUnknown, "range of an unknown blob")
@@ -152,25 +175,28 @@ func closeIf(r io.Closer) {
 }
 
 func blobConcurrent(s *suite) {
-	shared := pattern(50_000)
 	var wg sync.WaitGroup
 	errs := make([]error, 8)
 	for i := range errs {
 		wg.Go(func() {
-			repo := fmt.Sprintf("app%d", i%4)
-			own := append([]byte{byte(i)}, shared...)
-			_, err := s.reg.PushBlob(s.ctx, repo, sum(shared), bytes.NewReader(shared))
-			_, err2 := s.reg.PushBlob(s.ctx, repo, sum(own), bytes.NewReader(own))
-			errs[i] = errors.Join(err, err2)
+			for _, shared := range [][]byte{pattern(small), pattern(large)} {
+				repo := fmt.Sprintf("app%d", i%4)
+				own := append([]byte{byte(i)}, shared...)
+				_, err := s.reg.PushBlob(s.ctx, repo, sum(shared), bytes.NewReader(shared))
+				_, err2 := s.reg.PushBlob(s.ctx, repo, sum(own), bytes.NewReader(own))
+				errs[i] = errors.Join(errs[i], err, err2)
+			}
 		})
 	}
 	wg.Wait()
 	s.ok(errors.Join(errs...), "push at once")
 	for i := range errs {
-		repo := fmt.Sprintf("app%d", i%4)
-		s.same(s.blob(repo, sum(shared)), shared, "shared blob in "+repo)
-		own := append([]byte{byte(i)}, shared...)
-		s.same(s.blob(repo, sum(own)), own, "own blob in "+repo)
+		for _, shared := range [][]byte{pattern(small), pattern(large)} {
+			repo := fmt.Sprintf("app%d", i%4)
+			s.same(s.blob(repo, sum(shared)), shared, "shared blob in "+repo)
+			own := append([]byte{byte(i)}, shared...)
+			s.same(s.blob(repo, sum(own)), own, "own blob in "+repo)
+		}
 	}
 }
 
@@ -181,24 +207,28 @@ var mountCases = []testCase{
 }
 
 func mountFrom(s *suite) {
-	content := []byte("mounted")
-	d := s.push("source", content).Digest
-	for range 2 { // the second time it is there already
-		got, err := s.reg.MountBlob(s.ctx, "target/here", "source", d)
-		s.ok(err, "mount")
-		s.describes(got, d, len(content), "mount")
-		s.same(s.blob("target/here", d), content, "mounted blob")
+	for _, n := range []int{small, large} {
+		content := pattern(n)
+		d := s.push("source", content).Digest
+		for range 2 { // the second time it is there already
+			got, err := s.reg.MountBlob(s.ctx, "target/here", "source", d)
+			s.ok(err, "mount")
+			s.describes(got, d, n, "mount")
+			s.same(s.blob("target/here", d), content, "mounted blob")
+		}
 	}
 }
 
 func mountAnywhere(s *suite) {
-	content := []byte("somewhere")
-	d := s.push("source", content).Digest
-	got, err := s.reg.MountBlob(s.ctx, "target", "", d)
-	s.ok(err, "mount")
-	s.describes(got, d, len(content), "mount")
-	s.same(s.blob("target", d), content, "mounted blob")
-	_, err = s.reg.MountBlob(s.ctx, "target", "", absent)
+	for _, n := range []int{small, large} {
+		content := pattern(n)
+		d := s.push("source", content).Digest
+		got, err := s.reg.MountBlob(s.ctx, "target", "", d)
+		s.ok(err, "mount")
+		s.describes(got, d, n, "mount")
+		s.same(s.blob("target", d), content, "mounted blob")
+	}
+	_, err := s.reg.MountBlob(s.ctx, "target", "", absent)
 	s.fails(err, fault.BlobUnknown, "mount what is nowhere")
 }
 

@@ -67,19 +67,21 @@ func deleteSubject(s *suite) {
 }
 
 func deleteBlob(s *suite) {
-	content := []byte("in two repositories")
-	d := s.push("app", content).Digest
-	s.push("other", content)
-	s.ok(s.reg.DeleteBlob(s.ctx, "app", d), "delete blob")
-	_, err := s.reg.StatBlob(s.ctx, "app", d)
-	s.fails(err, fault.BlobUnknown, "stat")
-	r, err := s.reg.OpenBlob(s.ctx, "app", d, 0, -1)
-	s.fails(err, fault.BlobUnknown, "open")
-	closeIf(r)
-	s.fails(s.reg.DeleteBlob(s.ctx, "app", d), fault.BlobUnknown, "delete it again")
-	s.same(s.blob("other", d), content, "blob of the other repository")
-	s.push("app", content)
-	s.same(s.blob("app", d), content, "blob pushed again")
+	for _, n := range []int{small, large} {
+		content := pattern(n)
+		d := s.push("app", content).Digest
+		s.push("other", content)
+		s.ok(s.reg.DeleteBlob(s.ctx, "app", d), "delete blob")
+		_, err := s.reg.StatBlob(s.ctx, "app", d)
+		s.fails(err, fault.BlobUnknown, "stat")
+		r, err := s.reg.OpenBlob(s.ctx, "app", d, 0, -1)
+		s.fails(err, fault.BlobUnknown, "open")
+		closeIf(r)
+		s.fails(s.reg.DeleteBlob(s.ctx, "app", d), fault.BlobUnknown, "delete it again")
+		s.same(s.blob("other", d), content, "blob of the other repository")
+		s.push("app", content)
+		s.same(s.blob("app", d), content, "blob pushed again")
+	}
 
 	layer := s.image("app", "one").Layers[0].Digest
 	tagged := s.tagged("app", "v1", "one").Digest
