@@ -39,54 +39,68 @@ func (s *server) holds(t testing.TB, repo, body string) {
 	}
 }
 
+// scales are how many times a test's text is repeated: kept in its row the blob is small, as an object it is not.
+var scales = []int{1, 1000}
+
+// span is the range of bytes from off up to end, times k, as headers of uploads have it.
+func span(off, end, k int) string { return fmt.Sprintf("%d-%d", off*k, end*k-1) }
+
 // Every way to send a blob: what is sent after the upload began, and what closes it.
 func TestUploadWays(t *testing.T) {
 	t.Parallel()
-	const body = "0123456789abcdefghij"
+	each(t, func(t *testing.T, s *server) {
+		for _, k := range scales {
+			s.uploadWays(t, k)
+		}
+	})
+}
+
+func (s *server) uploadWays(t *testing.T, k int) {
+	body := strings.Repeat("0123456789abcdefghij", k)
+	part := func(off, end int) string { return body[off*k : end*k] }
 	type piece struct {
 		body   any
 		header []string
 		at     string // Range afterwards
 	}
-	each(t, func(t *testing.T, s *server) {
-		for i, c := range []struct {
-			name   string
-			pieces []piece
-			last   any
-			header []string
-		}{
-			{name: "whole in the PUT", last: body},
-			{name: "whole in the PUT without a length", last: bytes.NewBufferString(body)},
-			{name: "whole in the PUT with its range", last: body, header: []string{"Content-Range", "0-19"}},
-			{name: "one stream", pieces: []piece{{bytes.NewBufferString(body), nil, "0-19"}}},
-			{name: "two streams", pieces: []piece{{bytes.NewBufferString(body[:4]), nil, "0-3"}, {bytes.NewBufferString(body[4:]), nil, "0-19"}}},
-			{name: "pieces without a range", pieces: []piece{{body[:1], nil, "0-0"}, {body[1:8], nil, "0-7"}, {body[8:], nil, "0-19"}}},
-			{name: "chunks", pieces: []piece{{body[:8], []string{"Content-Range", "0-7"}, "0-7"}, {body[8:], []string{"Content-Range", "8-19"}, "0-19"}}},
-			{name: "chunks as HTTP writes ranges", pieces: []piece{{body[:8], []string{"Content-Range", "bytes 0-7/20"}, "0-7"}}, last: body[8:]},
-			{name: "chunks, the last in the PUT", pieces: []piece{{body[:8], []string{"Content-Range", "0-7"}, "0-7"}}, last: body[8:], header: []string{"Content-Range", "8-19"}},
-			{name: "an empty PATCH first", pieces: []piece{{"", nil, "0-0"}, {body, []string{"Content-Type", "text/plain"}, "0-19"}}},
-		} {
-			repo := fmt.Sprintf("way/number-%d", i)
-			at := s.begin(t, repo)
-			for _, p := range c.pieces {
-				a := s.do(t, "PATCH", at, p.body, p.header...)
-				a.want(t, c.name, 202, "")
-				a.has(t, c.name, "Range", p.at, "Content-Length", "0")
-				at = a.header.Get("Location")
-			}
-			a := s.do(t, "PUT", at+"&digest="+url.QueryEscape(string(sum(body))), c.last, c.header...)
-			a.want(t, c.name, 201, "")
-			a.has(t, c.name, "Location", "/v2/"+repo+"/blobs/"+string(sum(body)), "Docker-Content-Digest", string(sum(body)), "Content-Length", "0")
-			s.holds(t, repo, body)
-			s.do(t, "GET", at, nil).want(t, c.name+": the upload afterwards", 404, "BLOB_UPLOAD_UNKNOWN")
+	for i, c := range []struct {
+		name   string
+		pieces []piece
+		last   any
+		header []string
+	}{
+		{name: "whole in the PUT", last: body},
+		{name: "whole in the PUT without a length", last: bytes.NewBufferString(body)},
+		{name: "whole in the PUT with its range", last: body, header: []string{"Content-Range", span(0, 20, k)}},
+		{name: "one stream", pieces: []piece{{bytes.NewBufferString(body), nil, span(0, 20, k)}}},
+		{name: "two streams", pieces: []piece{{bytes.NewBufferString(part(0, 4)), nil, span(0, 4, k)}, {bytes.NewBufferString(part(4, 20)), nil, span(0, 20, k)}}},
+		{name: "pieces without a range", pieces: []piece{{part(0, 1), nil, span(0, 1, k)}, {part(1, 8), nil, span(0, 8, k)}, {part(8, 20), nil, span(0, 20, k)}}},
+		{name: "chunks", pieces: []piece{{part(0, 8), []string{"Content-Range", span(0, 8, k)}, span(0, 8, k)}, {part(8, 20), []string{"Content-Range", span(8, 20, k)}, span(0, 20, k)}}},
+		{name: "chunks as HTTP writes ranges", pieces: []piece{{part(0, 8), []string{"Content-Range", fmt.Sprintf("bytes %s/%d", span(0, 8, k), 20*k)}, span(0, 8, k)}}, last: part(8, 20)},
+		{name: "chunks, the last in the PUT", pieces: []piece{{part(0, 8), []string{"Content-Range", span(0, 8, k)}, span(0, 8, k)}}, last: part(8, 20), header: []string{"Content-Range", span(8, 20, k)}},
+		{name: "chunks, a small last in the PUT", pieces: []piece{{part(0, 19), []string{"Content-Range", span(0, 19, k)}, span(0, 19, k)}}, last: part(19, 20), header: []string{"Content-Range", span(19, 20, k)}},
+		{name: "an empty PATCH first", pieces: []piece{{"", nil, "0-0"}, {body, []string{"Content-Type", "text/plain"}, span(0, 20, k)}}},
+	} {
+		name, repo := fmt.Sprintf("%s, %d bytes", c.name, len(body)), fmt.Sprintf("way/number-%d", i)
+		at := s.begin(t, repo)
+		for _, p := range c.pieces {
+			a := s.do(t, "PATCH", at, p.body, p.header...)
+			a.want(t, name, 202, "")
+			a.has(t, name, "Range", p.at, "Content-Length", "0")
+			at = a.header.Get("Location")
 		}
-	})
+		a := s.do(t, "PUT", at+"&digest="+url.QueryEscape(string(sum(body))), c.last, c.header...)
+		a.want(t, name, 201, "")
+		a.has(t, name, "Location", "/v2/"+repo+"/blobs/"+string(sum(body)), "Docker-Content-Digest", string(sum(body)), "Content-Length", "0")
+		s.holds(t, repo, body)
+		s.do(t, "GET", at, nil).want(t, name+": the upload afterwards", 404, "BLOB_UPLOAD_UNKNOWN")
+	}
 }
 
 func TestUploadAtOnce(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
-		d512 := digest.SHA512.FromString("under sha512")
+		d512, large := digest.SHA512.FromString("under sha512"), strings.Repeat("large ", 10_000)
 		for _, c := range []struct {
 			name, path, body string
 			status           int
@@ -98,6 +112,8 @@ func TestUploadAtOnce(t *testing.T) {
 			{"without the final slash", "/v2/app/blobs/uploads?digest=" + string(sum("y")), "y", 201, ""},
 			{"of no bytes", "/v2/app/blobs/uploads/?digest=" + string(sum("")), "", 201, ""},
 			{"of two bytes", "/v2/app/blobs/uploads/?digest=" + string(sum("{}")), "{}", 201, ""},
+			{"of many bytes", "/v2/app/blobs/uploads/?digest=" + string(sum(large)), large, 201, ""},
+			{"many bytes under another's digest", "/v2/app/blobs/uploads/?digest=" + string(sum("x")), large, 400, "DIGEST_INVALID"},
 			{"under sha512", "/v2/app/blobs/uploads/?digest=" + string(d512), "under sha512", 201, ""},
 			{"under another's digest", "/v2/app/blobs/uploads/?digest=" + string(sum("x")), "y", 400, "DIGEST_INVALID"},
 			{"under no digest", "/v2/app/blobs/uploads/?digest=", "x", 400, "DIGEST_INVALID"},
@@ -107,7 +123,7 @@ func TestUploadAtOnce(t *testing.T) {
 		} {
 			s.do(t, "POST", c.path, c.body).want(t, c.name, c.status, c.code)
 		}
-		for _, body := range []string{"x", "y", "", "{}"} {
+		for _, body := range []string{"x", "y", "", "{}", large} {
 			s.holds(t, "app", body)
 		}
 		a := s.do(t, "GET", "/v2/app/blobs/"+string(d512), nil)
@@ -121,55 +137,66 @@ func TestUploadAtOnce(t *testing.T) {
 // A chunk that does not fit is refused, the upload goes on, and any Location that was handed out tells where it stands.
 func TestUploadOutOfOrder(t *testing.T) {
 	t.Parallel()
-	const body = "0123456789"
 	each(t, func(t *testing.T, s *server) {
-		stale := s.begin(t, "app")
-		for _, c := range []struct {
-			name, method, chunk, rng string
-			status                   int
-			code, at                 string
-		}{
-			{"begins too late", "PATCH", body[5:], "5-9", 416, "RANGE_INVALID", "0-0"},
-			{"fits", "PATCH", body[:5], "0-4", 202, "", "0-4"},
-			{"comes twice", "PATCH", body[:5], "0-4", 416, "RANGE_INVALID", "0-4"},
-			{"ends before it begins", "PATCH", body[5:], "9-5", 416, "RANGE_INVALID", "0-4"},
-			{"is no range", "PATCH", body[5:], "five-nine", 416, "RANGE_INVALID", "0-4"},
-			{"leaves a gap", "PATCH", body[6:], "6-9", 416, "RANGE_INVALID", "0-4"},
-			{"has another length", "PATCH", body[5:], "5-7", 400, "SIZE_INVALID", "0-4"},
-			{"closes too early", "PUT", body[:5], "0-4", 416, "RANGE_INVALID", "0-4"},
-			{"closes too late", "PUT", body[6:], "6-9", 416, "RANGE_INVALID", "0-4"},
-		} {
-			path := stale
-			if c.method == "PUT" {
-				path += "&digest=" + string(sum(body))
-			}
-			a := s.do(t, c.method, path, c.chunk, "Content-Range", c.rng)
-			a.want(t, c.name, c.status, c.code)
-			a.has(t, c.name, "Range", c.at)
-			if c.status == 416 && !strings.HasPrefix(a.header.Get("Location"), "/v2/app/blobs/uploads/") {
-				t.Errorf("%s: Location %q", c.name, a.header.Get("Location"))
-			}
-			status := s.do(t, "GET", stale, nil)
-			status.want(t, c.name+": status", 204, "")
-			status.has(t, c.name+": status", "Range", c.at, "Docker-Upload-Uuid", a.header.Get("Docker-Upload-Uuid"))
+		for _, k := range scales {
+			s.uploadOutOfOrder(t, k)
 		}
-		s.do(t, "PUT", stale+"&digest="+string(sum(body)), body[5:], "Content-Range", "5-9").want(t, "close", 201, "")
-		s.holds(t, "app", body)
 	})
+}
+
+func (s *server) uploadOutOfOrder(t *testing.T, k int) {
+	body := strings.Repeat("0123456789", k)
+	first, second := body[:5*k], body[5*k:]
+	five := span(0, 5, k)
+	stale := s.begin(t, "app")
+	for _, c := range []struct {
+		name, method, chunk, rng string
+		status                   int
+		code, at                 string
+	}{
+		{"begins too late", "PATCH", second, span(5, 10, k), 416, "RANGE_INVALID", "0-0"},
+		{"fits", "PATCH", first, five, 202, "", five},
+		{"comes twice", "PATCH", first, five, 416, "RANGE_INVALID", five},
+		{"ends before it begins", "PATCH", second, span(9, 5, k), 416, "RANGE_INVALID", five},
+		{"is no range", "PATCH", second, "five-nine", 416, "RANGE_INVALID", five},
+		{"leaves a gap", "PATCH", body[6*k:], span(6, 10, k), 416, "RANGE_INVALID", five},
+		{"has another length", "PATCH", second, span(5, 8, k), 400, "SIZE_INVALID", five},
+		{"closes too early", "PUT", first, five, 416, "RANGE_INVALID", five},
+		{"closes too late", "PUT", body[6*k:], span(6, 10, k), 416, "RANGE_INVALID", five},
+	} {
+		path := stale
+		if c.method == "PUT" {
+			path += "&digest=" + string(sum(body))
+		}
+		a := s.do(t, c.method, path, c.chunk, "Content-Range", c.rng)
+		a.want(t, c.name, c.status, c.code)
+		a.has(t, c.name, "Range", c.at)
+		if c.status == 416 && !strings.HasPrefix(a.header.Get("Location"), "/v2/app/blobs/uploads/") {
+			t.Errorf("%s: Location %q", c.name, a.header.Get("Location"))
+		}
+		status := s.do(t, "GET", stale, nil)
+		status.want(t, c.name+": status", 204, "")
+		status.has(t, c.name+": status", "Range", c.at, "Docker-Upload-Uuid", a.header.Get("Docker-Upload-Uuid"))
+	}
+	s.do(t, "PUT", stale+"&digest="+string(sum(body)), second, "Content-Range", span(5, 10, k)).want(t, "close", 201, "")
+	s.holds(t, "app", body)
 }
 
 func TestUploadRefused(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
-		at := s.begin(t, "app")
-		s.do(t, "PATCH", at, "some bytes").want(t, "send", 202, "")
-		s.do(t, "PUT", at, nil).want(t, "no digest", 400, "DIGEST_INVALID")
-		s.do(t, "PUT", at+"&digest=sha256:bad", nil).want(t, "a bad digest", 400, "DIGEST_INVALID")
-		s.do(t, "PUT", at+"&digest=crc:00", nil).want(t, "an unknown algorithm", 400, "DIGEST_INVALID")
-		s.do(t, "GET", at, nil).has(t, "after bad digests", "Range", "0-9")
-		s.do(t, "PUT", at+"&digest="+string(sum("other bytes")), nil).want(t, "a wrong digest", 400, "DIGEST_INVALID")
-		s.do(t, "HEAD", "/v2/app/blobs/"+string(sum("other bytes")), nil).want(t, "the blob of the wrong digest", 404, "")
-		s.do(t, "HEAD", "/v2/app/blobs/"+string(sum("some bytes")), nil).want(t, "the blob of the bytes", 404, "")
+		for _, k := range scales {
+			body, at := strings.Repeat("some bytes", k), s.begin(t, "app")
+			s.do(t, "PATCH", at, body).want(t, "send", 202, "")
+			s.do(t, "PUT", at, nil).want(t, "no digest", 400, "DIGEST_INVALID")
+			s.do(t, "PUT", at+"&digest=sha256:bad", nil).want(t, "a bad digest", 400, "DIGEST_INVALID")
+			s.do(t, "PUT", at+"&digest=crc:00", nil).want(t, "an unknown algorithm", 400, "DIGEST_INVALID")
+			s.do(t, "GET", at, nil).has(t, "after bad digests", "Range", span(0, 10, k))
+			s.do(t, "PUT", at+"&digest="+string(sum("other bytes")), nil).want(t, "a wrong digest", 400, "DIGEST_INVALID")
+			s.do(t, "GET", at, nil).want(t, "after a wrong digest", 404, "BLOB_UPLOAD_UNKNOWN")
+			s.do(t, "HEAD", "/v2/app/blobs/"+string(sum("other bytes")), nil).want(t, "the blob of the wrong digest", 404, "")
+			s.do(t, "HEAD", "/v2/app/blobs/"+string(sum(body)), nil).want(t, "the blob of the bytes", 404, "")
+		}
 
 		cancelled := s.begin(t, "app")
 		a := s.do(t, "DELETE", cancelled, nil)
