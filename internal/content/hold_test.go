@@ -35,7 +35,8 @@ func (b *waitingBody) Read(p []byte) (int, error) {
 func (b *waitingBody) Interrupt() { b.once.Do(func() { close(b.cut) }) }
 
 // Clients that come back again and again, and some of which leave before they are let in, leave an upload that the last
-// of them can finish: nobody holds it, and on a shared store, where time stands still here, no lease is left.
+// of them can finish: nobody holds it, and on a shared store, where time stands still here, no lease is left. It is small
+// when they begin, and large in the end.
 func TestManyTakeAnUploadUp(t *testing.T) {
 	eachWorld(t, content.Options{}, func(w *world) {
 		u, err := w.reg.StartUpload(w.t.Context(), "app")
@@ -57,7 +58,7 @@ func TestManyTakeAnUploadUp(t *testing.T) {
 				if err != nil {
 					return // it left, or another was quicker
 				}
-				_, _ = mine.ReadFrom(&waitingBody{Reader: strings.NewReader("part of it "), cut: make(chan struct{})})
+				_, _ = mine.ReadFrom(&waitingBody{Reader: strings.NewReader(strings.Repeat("part of it ", 1+i%4*100)), cut: make(chan struct{})})
 				if err := mine.Close(w.t.Context()); err != nil {
 					w.t.Error(err)
 				}
