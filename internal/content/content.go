@@ -116,10 +116,17 @@ func (s *Service) In(reg *auth.Registry) Registry { return Registry{s, reg.Key, 
 
 // may checks the repository's name and asks the policy.
 func (r Registry) may(ctx context.Context, repo string, acts ...acr.Action) error {
+	return r.mayOn(ctx, repo, oci.Ref{}, acts...)
+}
+
+// mayOn is may for what a tag or digest names, which conditions of roles may speak of.
+func (r Registry) mayOn(ctx context.Context, repo string, ref oci.Ref, acts ...acr.Action) error {
 	if err := oci.CheckName(repo); err != nil {
 		return err
 	}
-	return r.s.policy.Allow(ctx, r.name, acr.Repository(repo), acts...)
+	on := acr.Repository(repo)
+	on.Tag, on.Digest = ref.Tag, ref.Digest
+	return r.s.policy.Allow(ctx, r.name, on, acts...)
 }
 
 func (r Registry) key(kind byte, repo, ref string) key { return key{r.id, kind, repo, ref} }

@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/opencontainers/go-digest"
 
@@ -27,7 +28,7 @@ func (r Registry) Resolve(ctx context.Context, repo string, ref oci.Ref) (oci.De
 
 // Manifest finds a manifest with its exact bytes.
 func (r Registry) Manifest(ctx context.Context, repo string, ref oci.Ref) (oci.Descriptor, []byte, error) {
-	if err := r.may(ctx, repo, acr.Pull); err != nil {
+	if err := r.mayOn(ctx, repo, ref, acr.Pull); err != nil {
 		return oci.Descriptor{}, nil, err
 	}
 	if err := checkRef(ref); err != nil {
@@ -125,9 +126,9 @@ func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest
 	}, nil
 }
 
-// PutManifest stores a manifest under its digest and, where ref is a tag, under that.
+// PutManifest stores a manifest under its digest and, where ref is a tag, under that. To move a tag is a right of its own.
 func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, mediaType string, body []byte) (oci.Descriptor, error) {
-	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
+	if err := r.mayOn(ctx, repo, ref, acr.Pull, acr.Push); err != nil {
 		return oci.Descriptor{}, err
 	}
 	if err := checkRef(ref); err != nil {
@@ -143,8 +144,10 @@ func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, med
 	} else if got := d.Algorithm().FromBytes(body); got != d {
 		return oci.Descriptor{}, fault.New(fault.DigestInvalid, "the manifest's digest is %s, not %s", got, d)
 	}
+	ref.Digest = d
+	overwrite := r.mayMove(ctx, repo, ref)
 	err = r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
-		return r.putManifest(ctx, tx, repo, ref.Tag, d, parsed, body)
+		return r.putManifest(ctx, tx, repo, ref, overwrite, parsed, body)
 	})
 	if err != nil {
 		return oci.Descriptor{}, err
@@ -154,7 +157,24 @@ func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, med
 	return oci.Descriptor{MediaType: parsed.MediaType, Digest: d, Size: int64(len(body)), ArtifactType: parsed.ArtifactType}, nil
 }
 
-func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string, d oci.Digest, m oci.Manifest, body []byte) error {
+// mayMove asks for the right to have a tag name another manifest. Asked before it is known whether it names one, so that
+// no rule is looked up inside of a transaction.
+func (r Registry) mayMove(ctx context.Context, repo string, ref oci.Ref) error {
+	if ref.Tag == "" {
+		return nil
+	}
+	err := r.mayOn(ctx, repo, ref, acr.Overwrite)
+	if errors.Is(err, fault.Denied) {
+		return fault.New(fault.Denied, "tag %s of repository %s exists, and you have no right to overwrite it: push another tag", ref.Tag, repo).
+			With(acr.Grant{Type: "repository", Name: repo, Actions: []acr.Action{acr.Pull, acr.Push}})
+	}
+	return err
+}
+
+// putManifest stores a manifest under its digest, and under its tag if it has one; overwrite is why that must not name
+// another so far.
+func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo string, ref oci.Ref, overwrite error, m oci.Manifest, body []byte) error {
+	tag, d := ref.Tag, ref.Digest
 	repository, err := tx.MakeRepository(r.id, repo)
 	if err != nil {
 		return err
@@ -188,8 +208,11 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo, tag string
 		if e.Previous, err = tx.PutTag(repository, tag, id); err != nil {
 			return err
 		}
-		if e.Previous == "" {
+		switch {
+		case e.Previous == "":
 			tags = 1
+		case e.Previous != d && overwrite != nil:
+			return overwrite
 		}
 		drop = append(drop, r.tagKeys(repo, tag)...)
 	}
@@ -278,7 +301,7 @@ type deleted struct {
 // DeleteManifest removes a manifest, its tags, and what refers to it, the furthest first: should the process die
 // between two steps, asking again finishes the work.
 func (r Registry) DeleteManifest(ctx context.Context, repo string, d oci.Digest) error {
-	if err := r.may(ctx, repo, acr.Delete); err != nil {
+	if err := r.mayOn(ctx, repo, oci.Ref{Digest: d}, acr.Delete); err != nil {
 		return err
 	}
 	if err := checkDigest(d); err != nil {
@@ -382,7 +405,7 @@ func (r Registry) deleteOne(ctx context.Context, tx *meta.Tx, row meta.Repositor
 
 // DeleteTag removes a tag; its manifest stays.
 func (r Registry) DeleteTag(ctx context.Context, repo, tag string) error {
-	if err := r.may(ctx, repo, acr.Delete); err != nil {
+	if err := r.mayOn(ctx, repo, oci.Ref{Tag: tag}, acr.Delete); err != nil {
 		return err
 	}
 	if err := oci.CheckTag(tag); err != nil {
