@@ -66,8 +66,43 @@ func (r Registry) Validate() error {
 	if r.AnonymousPullEnabled && r.SKU == "Basic" {
 		return fault.New(fault.Invalid, "registry %s: anonymous pull needs the Standard or Premium tier", r.Name)
 	}
-	return nil
+	return r.validateAccess()
+}
+
+// Bounds of how long tokens of a registry may live.
+const (
+	minTokenLife = time.Minute
+	maxTokenLife = 30 * 24 * time.Hour
+)
+
+func (r Registry) validateAccess() error {
+	switch r.Permissions {
+	case "", LegacyPermissions, AbacPermissions, BothPermissions:
+	default:
+		return fault.New(fault.Invalid, "registry %s: permission mode %.40q is not %s, %s or %s", r.Name, r.Permissions,
+			LegacyPermissions, AbacPermissions, BothPermissions)
+	}
+	for _, life := range []time.Duration{r.AccessLife, r.RefreshLife} {
+		if life != 0 && (life < minTokenLife || life > maxTokenLife) {
+			return fault.New(fault.Invalid, "registry %s: tokens cannot live %s: use %s to %s", r.Name, life, minTokenLife, maxTokenLife)
+		}
+	}
+	for _, p := range r.AnonymousRepositories {
+		if err := CheckNamePattern(p); err != nil {
+			return err
+		}
+	}
+	_, err := r.Network.Compile()
+	return err
 }
 
 // DefaultRegistry is the registry made at first start; loopback names and bare addresses lead to it.
 const DefaultRegistry = "acre"
+
+// EmptyRegistry promises to remove the contents of a registry that was deleted.
+type EmptyRegistry struct {
+	Registry int64 `json:"registry"` // its row's number
+}
+
+// Kind names the handler.
+func (EmptyRegistry) Kind() string { return "registry.empty" }
