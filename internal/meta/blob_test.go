@@ -1,6 +1,7 @@
 package meta_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -585,6 +586,77 @@ func TestPushAgainstCollection(t *testing.T) {
 			t.Errorf("nothing was in each other's way: %d collected, %d mounted", c.collected.Load(), c.mounted.Load())
 		}
 		look(t, db, func(tx *meta.Tx) error { return c.check(t, tx) })
+	})
+}
+
+// A blob whose bytes are in its row goes with it; an object beside it is litter.
+func TestSmallBlobs(t *testing.T) {
+	t.Parallel()
+	eachWithClock(t, func(t *testing.T, db *meta.DB, c *clock) {
+		registry, repository := newRepository(t, db, "app")
+		bodies := [][]byte{nil, {0}, bytes.Repeat([]byte{0, 1, 255}, 2000)}
+		digests := make([]oci.Digest, len(bodies))
+		for i, body := range bodies {
+			digests[i] = digestOf(string(body))
+			for _, object := range []string{"", "", fmt.Sprint("object", i)} { // the last as if it were large elsewhere
+				update(t, db, func(tx *meta.Tx) error {
+					kept, err := tx.PutBlob(registry, digests[i], int64(len(body)), object, body)
+					if kept != "" {
+						t.Errorf("put of %d bytes: the row names %q", len(body), kept)
+					}
+					if err == nil {
+						_, err = addMember(tx, registry, "app", digests[i])
+					}
+					return err
+				})
+			}
+			look(t, db, func(tx *meta.Tx) error {
+				b, found, err := tx.Blob(registry, "app", digests[i])
+				if !found || b.Object != "" || b.Size != int64(len(body)) || !bytes.Equal(b.Body, body) {
+					t.Errorf("found %t: %+v, %v", found, b, err)
+				}
+				got, found, err := tx.BlobBody(registry, digests[i])
+				if !found || !bytes.Equal(got, body) {
+					t.Errorf("the body alone: %t, %d bytes", found, len(got))
+				}
+				return err
+			})
+		}
+		if got := litter(t, db, c); !slices.Equal(got, []string{"object0", "object1", "object2"}) {
+			t.Errorf("litter is %q", got)
+		}
+		large := digestOf("large")
+		update(t, db, func(tx *meta.Tx) error { return putBlob(tx, registry, large, 9, "object") })
+		look(t, db, func(tx *meta.Tx) error {
+			if _, found, err := tx.BlobBody(registry, large); found || err != nil {
+				t.Errorf("the body of an object: %t, %v", found, err)
+			}
+			list, err := tx.Blobs(registry, "", 10)
+			for _, b := range list {
+				if b.Body != nil || (b.Object != "") != (b.Digest == large) {
+					t.Errorf("listed as %+v", b)
+				}
+			}
+			if len(list) != len(bodies)+1 {
+				t.Errorf("%d are listed", len(list))
+			}
+			return err
+		})
+		for _, d := range digests {
+			update(t, db, func(tx *meta.Tx) error {
+				if found, err := tx.DeleteMember(registry, repository, d); !found || err != nil {
+					t.Errorf("delete: %t, %v", found, err)
+				}
+				_, found, err := tx.BlobBody(registry, d)
+				if found {
+					t.Error("its row stayed")
+				}
+				return err
+			})
+		}
+		if got := litter(t, db, c); len(got) != len(bodies) {
+			t.Errorf("litter is %q after the rows have gone", got)
+		}
 	})
 }
 

@@ -47,13 +47,24 @@ func TestUploads(t *testing.T) {
 			c.forward(2 * time.Minute)
 			hold("extended", c.Now().Add(time.Minute), false)
 
+			u.Size, u.Body = 3, []byte{0, 1, 255}
+			update(t, db, func(tx *meta.Tx) error { return tx.SaveUpload(u) })
+			look(t, db, func(tx *meta.Tx) error {
+				got, found, err := tx.Upload("u")
+				if !found || got.Object != "" || got.Size != 3 || got.State != nil || !bytes.Equal(got.Body, u.Body) {
+					t.Errorf("while it is small: %+v", got)
+				}
+				return err
+			})
+
 			state := bytes.Repeat([]byte{0, 1, 255}, 100)
+			u.Body = nil
 			u.Object, u.Size, u.State = "key", 300, state
 			update(t, db, func(tx *meta.Tx) error { return tx.SaveUpload(u) })
 			hold("saved", c.Now().Add(time.Minute), true)
 			look(t, db, func(tx *meta.Tx) error {
 				got, found, err := tx.Upload("u")
-				if !found || got.Object != "key" || got.Size != 300 || !bytes.Equal(got.State, state) || got.Repository != "app" || got.Registry != registry {
+				if !found || got.Object != "key" || got.Size != 300 || !bytes.Equal(got.State, state) || got.Body != nil || got.Repository != "app" || got.Registry != registry {
 					t.Errorf("got %+v", got)
 				}
 				return err
