@@ -418,13 +418,39 @@ func alter(t *testing.T, path string, change func([]byte) []byte) {
 	}
 }
 
+// replace makes a row of other bytes, or another size, of a small blob that a repository has.
+func (s *site) replace(t *testing.T, repo string, d oci.Digest, size int64, body string) {
+	t.Helper()
+	if err := s.db.Update(t.Context(), func(tx *meta.Tx) error {
+		reg, err := tx.Registry("acre")
+		if err != nil {
+			return err
+		}
+		row, err := tx.Repository(reg, repo)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.DeleteMember(reg, row.ID, d); err != nil {
+			return err
+		}
+		if _, err := tx.PutBlob(reg, d, size, "", []byte(body)); err != nil {
+			return err
+		}
+		_, _, err = tx.AddMember(reg, repo, d)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Damage on the disk and in the rows is found and named; nothing else is.
 func TestCheck(t *testing.T) {
 	t.Parallel()
+	config := digest.FromString("{}")
 	for _, c := range []struct {
 		name   string
 		damage func(t *testing.T, s *site, object string)
-		want   string // of the one problem; LAYER stands for the digest
+		want   string // of the one problem; LAYER and CONFIG stand for the digests
 	}{
 		{"nothing", func(*testing.T, *site, string) {}, ""},
 		{"a flipped bit", func(t *testing.T, _ *site, object string) {
@@ -441,6 +467,15 @@ func TestCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "blob LAYER, object "},
+		{"a flipped byte in a row", func(t *testing.T, s *site, _ string) {
+			s.replace(t, "app", config, 2, "{]")
+		}, "blob CONFIG, kept in its row: content of 2 bytes has digest "},
+		{"a row cut short", func(t *testing.T, s *site, _ string) {
+			s.replace(t, "app", config, 2, "{")
+		}, "blob CONFIG, kept in its row: content of 1 bytes has digest "},
+		{"a row of another size", func(t *testing.T, s *site, _ string) {
+			s.replace(t, "app", config, 3, "{}")
+		}, "blob CONFIG: its row says 3 bytes and has 2"},
 		{"a wrong counter", func(t *testing.T, s *site, _ string) {
 			if err := s.db.Update(t.Context(), func(tx *meta.Tx) error {
 				reg, err := tx.Registry("acre")
@@ -470,7 +505,7 @@ func TestCheck(t *testing.T) {
 						problems = append(problems, l.Problem)
 					}
 				}
-				want := strings.ReplaceAll(c.want, "LAYER", string(d))
+				want := strings.NewReplacer("LAYER", string(d), "CONFIG", string(config)).Replace(c.want)
 				found := len(problems) == 1 && want != "" && strings.HasPrefix(problems[0], want)
 				if want == "" && len(problems) > 0 || want != "" && !found || sum.Problems != len(problems) {
 					t.Errorf("problems %q of %d, want %q", problems, sum.Problems, want)
