@@ -98,11 +98,3 @@ func (r Registry) validateAccess() error {
 
 // DefaultRegistry is the registry made at first start; loopback names and bare addresses lead to it.
 const DefaultRegistry = "acre"
-
-// EmptyRegistry promises to remove the contents of a registry that was deleted.
-type EmptyRegistry struct {
-	Registry int64 `json:"registry"` // its row's number
-}
-
-// Kind names the handler.
-func (EmptyRegistry) Kind() string { return "registry.empty" }
