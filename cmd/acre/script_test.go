@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 //	object TEXT FILE            sets the variable FILE to the file that holds a blob
 //	damage PATH                 flips a bit of a file
 //
+// $LONG, added to a text, makes it too long to be kept in a row: then it is a file.
+//
 // push and pull take --as USER:PASSWORD, where --as "" is nobody in particular, and --registry NAME.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 			env.Values[serverKey{}] = s
 			env.Defer(s.kill)
 			for _, v := range []struct{ name, value string }{
-				{"HOME", env.WorkDir}, {"ACRE_DATA", filepath.Join(env.WorkDir, "data")}, {"DOCKER_CONFIG", ""},
+				{"HOME", env.WorkDir}, {"ACRE_DATA", filepath.Join(env.WorkDir, "data")}, {"DOCKER_CONFIG", ""}, {"LONG", strings.Repeat(" long", 2000)},
 			} {
 				env.Setenv(v.name, v.value)
 			}
@@ -252,7 +254,7 @@ func pull(ctx context.Context, c *ociclient.Client, repo, tag, text string) erro
 	}
 	got, err := io.ReadAll(r)
 	if err = errors.Join(err, r.Close()); err == nil && string(got) != text {
-		err = fmt.Errorf("the layer of %s:%s is %q", repo, tag, got)
+		err = fmt.Errorf("the layer of %s:%s is %.100q", repo, tag, got)
 	}
 	return err
 }
@@ -271,7 +273,7 @@ func object(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("no blob holds %q", args[0])
+	ts.Fatalf("no blob holds %.100q", args[0])
 }
 
 func damage(ts *testscript.TestScript, neg bool, args []string) {
