@@ -19,8 +19,8 @@ type Options struct {
 	Auth *auth.Service
 	// Contents is what a registry contains, with whatever wraps it.
 	Contents func(*auth.Registry) oci.Registry
-	// InFlight bounds how many requests run at once.
-	InFlight *web.InFlight
+	// Tokens bounds how often one client asks for tokens; nil = it does not.
+	Tokens *web.Rate
 }
 
 // Face answers the data plane's requests for every registry.
@@ -49,6 +49,9 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 	}
 	q.info.Operation = op.name
 	if op.open {
+		if err := f.opt.Tokens.Take(q.info.Address); err != nil {
+			return err
+		}
 		return op.do(f, q, w, r)
 	}
 	id, err := f.authenticate(q, r)

@@ -76,15 +76,16 @@ type LogConfig struct {
 
 // LimitsConfig bounds what clients can ask for.
 type LimitsConfig struct {
-	MaxUpload    Size          `yaml:"maxUpload" help:"Largest blob taken."`
-	Reads        int           `yaml:"reads" help:"Reads under way at once; above, the answer is 503; 0 = no bound."`
-	Writes       int           `yaml:"writes" help:"Writes under way at once; 0 = no bound."`
-	Connections  int           `yaml:"connections" help:"Open connections on each listener; more wait to be accepted; 0 = no bound."`
-	Headers      Size          `yaml:"headers" help:"Largest request header."`
-	Stall        time.Duration `yaml:"stall" help:"How long each MiB of a body may take, in either direction, before the connection is cut."`
-	Idle         time.Duration `yaml:"idle" help:"How long a connection without a request stays open."`
-	Stop         time.Duration `yaml:"stop" help:"How long a stop waits for requests under way."`
-	UploadExpiry time.Duration `yaml:"uploadExpiry" help:"When an upload that nobody continued is removed."`
+	MaxUpload     Size          `yaml:"maxUpload" help:"Largest blob taken."`
+	Reads         int           `yaml:"reads" help:"Reads under way at once; above, the answer is 503; 0 = no bound."`
+	Writes        int           `yaml:"writes" help:"Writes under way at once; 0 = no bound."`
+	TokenRequests int           `yaml:"tokenRequests" help:"Requests for tokens that one client, an address or a network of 64 bits, may make at once, and again in each minute; above, the answer is 429; 0 = no bound."`
+	Connections   int           `yaml:"connections" help:"Open connections on each listener; more wait to be accepted; 0 = no bound."`
+	Headers       Size          `yaml:"headers" help:"Largest request header."`
+	Stall         time.Duration `yaml:"stall" help:"How long each MiB of a body may take, in either direction, before the connection is cut."`
+	Idle          time.Duration `yaml:"idle" help:"How long a connection without a request stays open."`
+	Stop          time.Duration `yaml:"stop" help:"How long a stop waits for requests under way."`
+	UploadExpiry  time.Duration `yaml:"uploadExpiry" help:"When an upload that nobody continued is removed."`
 }
 
 // CollectConfig says how unreferenced bytes are removed.
@@ -116,7 +117,7 @@ func DefaultConfig() Config {
 		DefaultRegistry: acr.DefaultRegistry,
 		Log:             LogConfig{Level: "info", Format: "text"},
 		Limits: LimitsConfig{
-			MaxUpload: 200 << 30, Reads: 4096, Writes: 4096, Connections: 16384, Headers: 32 << 10,
+			MaxUpload: 200 << 30, Reads: 4096, Writes: 4096, TokenRequests: 20000, Connections: 16384, Headers: 32 << 10,
 			Stall: time.Minute, Idle: 2 * time.Minute, Stop: 30 * time.Second, UploadExpiry: 7 * 24 * time.Hour,
 		},
 		Collect:   CollectConfig{Interval: 10 * time.Minute, Grace: time.Hour},
@@ -399,6 +400,7 @@ func (c *Config) checkNumbers() error {
 		{"limits.maxUpload", int64(c.Limits.MaxUpload), 1, "give a size, such as 200GiB"},
 		{"limits.reads", int64(c.Limits.Reads), 0, "give 0 for no bound, or more"},
 		{"limits.writes", int64(c.Limits.Writes), 0, "give 0 for no bound, or more"},
+		{"limits.tokenRequests", int64(c.Limits.TokenRequests), 0, "give 0 for no bound, or more"},
 		{"limits.connections", int64(c.Limits.Connections), 0, "give 0 for no bound, or more"},
 		{"limits.headers", int64(c.Limits.Headers), 4 << 10, "give 4KiB or more, since tokens are long"},
 		{"limits.stall", int64(c.Limits.Stall), int64(time.Second), "give 1s or more"},

@@ -39,6 +39,7 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 	data := dataplane.New(dataplane.Options{
 		Auth:     s.auth,
 		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
+		Tokens:   web.NewRate(s.config.Limits.TokenRequests, s.db.Now),
 	})
 	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)
 	others := map[face]http.Handler{}
