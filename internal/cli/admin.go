@@ -325,14 +325,9 @@ func (a *app) caCommand() *cobra.Command {
 		Use: "export", Short: "Write the authority's certificate, for clients to trust", Args: noArgs,
 		Example: "  acre admin ca export -f acre-ca.pem\n  acre admin ca export > /etc/docker/certs.d/registry.example.com/ca.crt",
 		RunE: a.withOperator(func(ctx context.Context, op *operator, _ []string) error {
-			resp, err := op.send(ctx, http.MethodGet, "/operator/ca", nil)
+			pem, err := op.authority(ctx)
 			if err != nil {
 				return err
-			}
-			defer resp.Body.Close()
-			pem, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-			if err != nil {
-				return fault.New(fault.Unavailable, "the server on %s broke off: %w", op.dir, err)
 			}
 			if file == "" {
 				_, err = a.Stdout.Write(pem)
@@ -344,4 +339,18 @@ func (a *app) caCommand() *cobra.Command {
 	export.Flags().StringVarP(&file, "file", "f", "", "file to write (default stdout)")
 	cmd.AddCommand(export)
 	return cmd
+}
+
+// authority is the certificate of the server's own authority.
+func (o *operator) authority(ctx context.Context) ([]byte, error) {
+	resp, err := o.send(ctx, http.MethodGet, "/operator/ca", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	pem, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "the server on %s broke off: %w", o.dir, err)
+	}
+	return pem, nil
 }

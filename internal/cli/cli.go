@@ -7,6 +7,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,7 +38,7 @@ func Main(ctx context.Context, o Options) int {
 	}
 	a := &app{Options: o}
 	root := a.root()
-	root.SetArgs(o.Args)
+	root.SetArgs(joinWords(root, o.Args))
 	root.SetIn(o.Stdin)
 	root.SetOut(o.Stdout)
 	root.SetErr(o.Stderr)
@@ -45,11 +46,18 @@ func Main(ctx context.Context, o Options) int {
 	if err == nil {
 		return 0
 	}
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
 	fmt.Fprintf(o.Stderr, "error: %v\n", err)
 	kind := fault.KindOf(err)
 	hint := hints[kind]
-	if cmd.Name() == "login" {
+	switch {
+	case cmd.Name() == "login":
 		hint = loginHints[kind]
+	case a.signedIn:
+		hint = planeHints[kind]
 	}
 	if hint != "" {
 		fmt.Fprintln(o.Stderr, hint)
@@ -60,12 +68,13 @@ func Main(ctx context.Context, o Options) int {
 // app is one run: its surroundings and the flags that all verbs share.
 type app struct {
 	Options
-	output string
-	query  string
-	quiet  bool // only errors
-	server string
-	ca     string
-	data   string
+	output   string
+	query    string
+	quiet    bool // only errors
+	signedIn bool // the verb asks as who is signed in
+	server   string
+	ca       string
+	data     string
 }
 
 func (a *app) root() *cobra.Command {
@@ -101,7 +110,8 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 	mustComplete(root, "output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"json", "table", "tsv", "yaml"}, cobra.ShellCompDirectiveNoFileComp
 	})
-	root.AddCommand(a.loginCommand(), a.logoutCommand(), a.repositoryCommand(), a.healthCommand(), a.versionCommand(), a.adminCommand())
+	root.AddCommand(a.loginCommand(), a.logoutCommand(), a.accountCommand(), a.repositoryCommand(), a.scopeMapCommand(), a.tokenCommand(),
+		a.healthCommand(), a.versionCommand(), a.adminCommand(), a.devCommand())
 	return root
 }
 

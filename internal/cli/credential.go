@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/acre-registry/acre/internal/fault"
@@ -29,20 +32,35 @@ func (a *app) given(acc account) (ociclient.Credential, bool, error) {
 	return ociclient.Credential{Username: user, Password: password}, user != "", nil
 }
 
+// credential is what a verb uses at a registry: what was given, else docker's, else that of who is signed in to the
+// server, else none.
+func (a *app) credential(ctx context.Context, acc account, t target) (ociclient.Credential, error) {
+	cred, ok, err := a.given(acc)
+	if err != nil || ok {
+		return cred, err
+	}
+	if cred, err = a.docker().get(t.Host()); err != nil || cred != (ociclient.Credential{}) {
+		return cred, err
+	}
+	p, err := a.signedInFor(t)
+	if err != nil || p == nil {
+		return cred, err
+	}
+	if cred.RefreshToken, err = p.exchange(ctx, t); err != nil {
+		return cred, fmt.Errorf("use %s as %s: %w", t.Host(), p.who.Name, err)
+	}
+	return cred, nil
+}
+
 // open makes the client of a verb.
-func (a *app) open(acc account) (*ociclient.Client, error) {
+func (a *app) open(ctx context.Context, acc account) (*ociclient.Client, error) {
 	t, err := a.target(acc.name)
 	if err != nil {
 		return nil, err
 	}
-	cred, ok, err := a.given(acc)
+	cred, err := a.credential(ctx, acc, t)
 	if err != nil {
 		return nil, err
-	}
-	if !ok {
-		if cred, err = a.docker().get(t.Host()); err != nil {
-			return nil, err
-		}
 	}
 	return a.client(t, cred)
 }

@@ -233,14 +233,14 @@ func (d docker) write(s settings) error {
 	if err := enc.Encode(s.all); err != nil {
 		return err
 	}
-	if err := d.replace(text.Bytes()); err != nil {
+	if err := replaceFile(d.file, text.Bytes()); err != nil {
 		return fmt.Errorf("write docker's configuration: %w", err)
 	}
 	return nil
 }
 
-func (d docker) replace(text []byte) (err error) {
-	file := d.file
+// replaceFile writes a file whole, for its owner alone.
+func replaceFile(file string, text []byte) (err error) {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real
 	} else if !os.IsNotExist(err) {
@@ -249,7 +249,7 @@ func (d docker) replace(text []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".config.json-*") // made with mode 0600
+	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*") // made with mode 0600
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,12 @@ var loginHints = map[fault.Kind]string{
 	fault.Unauthenticated: "Is the password right? On the server's machine, acre admin credential show knows it.",
 }
 
+// planeHints take their place where a verb asks as who is signed in to the server.
+var planeHints = map[fault.Kind]string{
+	fault.Unauthenticated: "Sign in with acre login: --service-principal, --use-device-code, --identity, or --username NAME@DOMAIN.",
+	fault.Denied:          "acre account show says who is signed in; somebody with the right can assign a role with acre role assignment create.",
+}
+
 // exitCode is the command line's column of the error table.
 func exitCode(k fault.Kind) int {
 	switch k {

@@ -48,10 +48,7 @@ token for the credentials at hand, and that the catalog can be read with it. End
 			if err != nil {
 				return err
 			}
-			cred, ok, err := a.given(acc)
-			if err == nil && !ok {
-				cred, err = a.docker().get(t.Host())
-			}
+			cred, err := a.credential(cmd.Context(), acc, t)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,93 +16,170 @@ import (
 	"github.com/acre-registry/acre/internal/ociclient"
 )
 
-func (a *app) loginCommand() *cobra.Command {
-	var acc account
-	var fromStdin, expose bool
-	cmd := &cobra.Command{
-		Use:   "login [NAME]",
-		Short: "Log in to a registry, for acre and for docker",
-		Long: `Check a user name and password against a registry, and keep them where docker does: in the credential helper that
-docker's configuration names, else in that file. docker, podman, helm and oras then use them too.
+// loginFlags are the flags of login besides the registry's.
+type loginFlags struct {
+	account
+	fromStdin, expose bool
+	asked             *ociclient.Credential // what was asked already
+	signInFlags
+}
 
-With --expose-token nothing is kept: a refresh token is printed, to be used as the password of the user
-` + acr.NullUser + `.`,
-		Example: `  acre login -u acre
+const loginHelp = `Log in to a registry, or sign in to the server.
+
+To a registry, for acre and for docker: check a user name and password, and keep them where docker does: in the
+credential helper that docker's configuration names, else in that file. docker, podman, helm and oras then use them too.
+Without a user name, who is signed in to the server gets a login of the registry. With --expose-token nothing is kept:
+a refresh token is printed, to be used as the password of the user
+` + acr.NullUser + `.
+
+To the server, as az login does, for the verbs that manage it (token, scope-map, role, ad, identity …): as a service
+principal with a secret, a certificate or another issuer's token; as a managed identity; as a user with a code to type
+into a browser, or with a password. These flags choose it: --service-principal, --certificate, --federated-token,
+--identity, --use-device-code, --tenant. A user name with an @ does too where no registry is named.
+
+A managed identity's token comes from $IDENTITY_ENDPOINT with $IDENTITY_HEADER, else from
+$AZURE_POD_IDENTITY_AUTHORITY_HOST, else from the server. What signs in is kept in profile.json, readable by you alone,
+in $ACRE_CONFIG_DIR, else in acre below $XDG_CONFIG_HOME or ~/.config.`
+
+const loginExample = `  acre login -u acre
   acre login -n mainreg -u ci --password-stdin < password.txt
-  acre login -n registry.example.com -u ci --expose-token --query accessToken -o tsv`,
+  acre login -n mainreg --expose-token --query refreshToken -o tsv
+  acre login --service-principal -u APP_ID -p SECRET --tenant TENANT
+  acre login --service-principal -u APP_ID --certificate key-and-certificate.pem
+  acre login --service-principal -u APP_ID --federated-token "$TOKEN"
+  acre login --use-device-code
+  acre login --identity --client-id CLIENT_ID
+  acre login -u owner@acre.localhost --password-stdin < password.txt`
+
+func (a *app) loginCommand() *cobra.Command {
+	var l loginFlags
+	cmd := &cobra.Command{
+		Use: "login [NAME]", Short: "Log in to a registry, or sign in to the server", Long: loginHelp, Example: loginExample,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 || len(args) == 1 && acc.name != "" {
+			if len(args) > 1 || len(args) == 1 && l.name != "" {
 				return fault.New(fault.Invalid, "acre login takes one registry, as NAME or with --name")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				acc.name = args[0]
+				l.name = args[0]
 			}
-			cred, err := a.askCredential(acc, fromStdin)
-			if err != nil {
-				return err
+			if l.signsIn() {
+				return a.signIn(cmd.Context(), l)
 			}
-			return a.login(cmd, acc.name, cred, expose)
+			return a.logIn(cmd.Context(), l)
 		},
 	}
-	acc.flags(cmd)
-	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from stdin")
-	cmd.Flags().BoolVarP(&expose, "expose-token", "t", false, "print a token instead of keeping the credentials")
+	l.account.flags(cmd)
+	cmd.Flags().BoolVar(&l.fromStdin, "password-stdin", false, "read the password from stdin")
+	cmd.Flags().BoolVarP(&l.expose, "expose-token", "t", false, "print a token instead of keeping the credentials")
+	l.signInFlags.flags(cmd)
 	return cmd
 }
 
-func (a *app) login(cmd *cobra.Command, name string, cred ociclient.Credential, expose bool) error {
-	t, err := a.target(name)
+// logIn logs in to a registry, by name and password or as who is signed in; a user of the directory who names no
+// registry signs in instead.
+func (a *app) logIn(ctx context.Context, l loginFlags) error {
+	t, err := a.target(l.name)
 	if err != nil {
 		return err
 	}
+	if a.setting(l.user, "ACRE_USERNAME", "") == "" && !l.fromStdin {
+		p, err := a.signedInFor(t)
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			return a.logInSigned(ctx, p, t, l.expose)
+		}
+	}
+	cred, err := a.askCredential(l)
+	if err != nil {
+		return err
+	}
+	if l.name == "" && strings.Contains(cred.Username, "@") {
+		l.asked = &cred
+		return a.signIn(ctx, l)
+	}
+	return a.login(ctx, t, cred, l.expose)
+}
+
+func (a *app) login(ctx context.Context, t target, cred ociclient.Credential, expose bool) error {
 	c, err := a.client(t, cred)
 	if err != nil {
 		return err
 	}
-	ch, err := c.Challenge(cmd.Context())
+	ch, err := c.Challenge(ctx)
 	if err != nil {
 		return err
 	}
-	tok, err := c.Login(cmd.Context(), ch, cred)
+	tok, err := c.Login(ctx, ch, cred)
 	if err != nil {
 		return fmt.Errorf("log in as %s: %w", cred.Username, err)
 	}
 	if expose {
 		if tok.Refresh == "" {
-			if tok.Refresh, err = c.Refresh(cmd.Context(), ch, cred); err != nil {
+			if tok.Refresh, err = c.Refresh(ctx, ch, cred); err != nil {
 				return err
 			}
 		}
-		return a.print(struct {
-			AccessToken string `json:"accessToken"`
-			LoginServer string `json:"loginServer"`
-		}{tok.Refresh, t.Host()})
+		return a.exposeToken(t, tok.Refresh)
 	}
+	return a.keepLogin(t, cred.Username, ociclient.Credential{Password: cred.Password, RefreshToken: tok.Refresh})
+}
+
+// logInSigned logs in to a registry as who is signed in to its server.
+func (a *app) logInSigned(ctx context.Context, p *plane, t target, expose bool) error {
+	refresh, err := p.exchange(ctx, t)
+	if err != nil {
+		return fmt.Errorf("log in to %s as %s: %w", t.Host(), p.who.Name, err)
+	}
+	if expose {
+		return a.exposeToken(t, refresh)
+	}
+	return a.keepLogin(t, acr.NullUser, ociclient.Credential{RefreshToken: refresh})
+}
+
+// exposeToken prints a refresh token under both names that az gives it.
+func (a *app) exposeToken(t target, refresh string) error {
+	a.warn("Note: this is a refresh token, under both names. Use it as the password of the user %s, for example\n"+
+		"docker login %s -u %s --password-stdin", acr.NullUser, t.Host(), acr.NullUser)
+	return a.print(struct {
+		AccessToken  string `json:"accessToken"`
+		LoginServer  string `json:"loginServer"`
+		RefreshToken string `json:"refreshToken"`
+		Username     string `json:"username"`
+	}{refresh, t.Host(), refresh, acr.NullUser})
+}
+
+// keepLogin keeps credentials where docker does.
+func (a *app) keepLogin(t target, user string, cred ociclient.Credential) error {
 	d := a.docker()
-	plain, err := d.put(t.Host(), cred.Username, ociclient.Credential{Password: cred.Password, RefreshToken: tok.Refresh})
+	plain, err := d.put(t.Host(), user, cred)
 	if err != nil {
 		return err
 	}
 	if plain {
 		a.warn("warning: the credentials are in %s, readable by whoever reads your files; name a credential helper there as credsStore to keep them elsewhere", d.file)
 	}
-	a.warn("Logged in to %s as %s", t.Host(), cred.Username)
+	a.warn("Logged in to %s as %s", t.Host(), user)
 	return nil
 }
 
 // askCredential takes the credentials from flags, environment and stdin, and asks a terminal for what lacks.
-func (a *app) askCredential(acc account, fromStdin bool) (ociclient.Credential, error) {
-	user, password := a.setting(acc.user, "ACRE_USERNAME", ""), a.setting(acc.password, "ACRE_PASSWORD", "")
-	if acc.password != "" {
-		if fromStdin {
+func (a *app) askCredential(l loginFlags) (ociclient.Credential, error) {
+	if l.asked != nil {
+		return *l.asked, nil
+	}
+	user, password := a.setting(l.user, "ACRE_USERNAME", ""), a.setting(l.password, "ACRE_PASSWORD", "")
+	if l.password != "" {
+		if l.fromStdin {
 			return ociclient.Credential{}, fault.New(fault.Invalid, "--password and --password-stdin exclude each other")
 		}
 		a.warn("warning: a password on the command line can be seen by others on this machine; use --password-stdin")
 	}
-	if fromStdin {
+	if l.fromStdin {
 		text, err := io.ReadAll(io.LimitReader(a.Stdin, 64<<10))
 		if err != nil {
 			return ociclient.Credential{}, fmt.Errorf("read the password from stdin: %w", err)
@@ -111,7 +189,7 @@ func (a *app) askCredential(acc account, fromStdin bool) (ociclient.Credential, 
 		}
 	}
 	var err error
-	if user == "" && !fromStdin {
+	if user == "" && !l.fromStdin {
 		if user, err = a.ask("Username: "); err != nil {
 			return ociclient.Credential{}, err
 		}
@@ -168,10 +246,10 @@ func (a *app) askHidden(prompt string) (string, error) {
 	return text, nil
 }
 
-// confirm asks before something that cannot be undone.
-func (a *app) confirm(question string) error {
+// confirm asks before something that cannot be undone; remedy is what to do where there is nobody to ask.
+func (a *app) confirm(question, remedy string) error {
 	if _, ok := terminal(a.Stdin); !ok {
-		return fault.New(fault.Invalid, "%s There is no terminal to ask on: give --yes, or --dry-run to see only", question)
+		return fault.New(fault.Invalid, "%s There is no terminal to ask on: %s", question, remedy)
 	}
 	answer, err := a.ask(question + " (y/n): ")
 	if err != nil {
@@ -183,12 +261,13 @@ func (a *app) confirm(question string) error {
 	return nil
 }
 
+const logoutHelp = `Remove a registry's credentials from docker's configuration and from the credential helper that it names. Where no
+registry is named, it is the default one, and who is signed in to the server is signed out.`
+
 func (a *app) logoutCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
-		Use:     "logout [NAME]",
-		Short:   "Forget the credentials of a registry",
-		Long:    "Remove a registry's credentials from docker's configuration and from the credential helper that it names.",
+		Use: "logout [NAME]", Short: "Forget the credentials of a registry, and who is signed in", Long: logoutHelp,
 		Example: "  acre logout\n  acre logout -n mainreg",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && name != "" {
@@ -199,6 +278,11 @@ func (a *app) logoutCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				name = args[0]
+			}
+			if name == "" {
+				if err := a.signOut(); err != nil {
+					return err
+				}
 			}
 			t, err := a.target(name)
 			if err != nil {

@@ -66,6 +66,27 @@ func (a *app) print(v any) error {
 	return err
 }
 
+// show prints a result, one or several of a kind. A table without a query has the columns that row gives each, as az's
+// tables have.
+func show[T any](a *app, v []T, row func(T) any) error {
+	if a.output != "table" || a.query != "" {
+		return a.print(v)
+	}
+	rows := []any{}
+	for _, item := range v {
+		rows = append(rows, row(item))
+	}
+	return a.print(rows)
+}
+
+// showOne is show of one.
+func showOne[T any](a *app, v T, row func(T) any) error {
+	if a.output != "table" || a.query != "" {
+		return a.print(v)
+	}
+	return a.print(row(v))
+}
+
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -20,6 +20,9 @@ import (
 // pageSize is how many names a listing asks for at once; servers may give less.
 const pageSize = 1000
 
+// deleteRemedy is what to do where nobody can be asked before a deletion.
+const deleteRemedy = "give --yes, or --dry-run to see only"
+
 // resolvers is how many tags are resolved at once.
 const resolvers = 8
 
@@ -39,7 +42,7 @@ func (a *app) repositoryList() *cobra.Command {
 			if err := checkTop(cmd, top); err != nil {
 				return err
 			}
-			c, err := a.open(acc)
+			c, err := a.open(cmd.Context(), acc)
 			if err != nil {
 				return err
 			}
@@ -73,7 +76,7 @@ func (a *app) repositoryTags() *cobra.Command {
 			if err := errors.Join(need("repository", repo), checkTop(cmd, top)); err != nil {
 				return err
 			}
-			c, err := a.open(acc)
+			c, err := a.open(cmd.Context(), acc)
 			if err != nil {
 				return err
 			}
@@ -175,7 +178,7 @@ that refers to it as its subject. To take away a tag only, use acre repository u
 			if (repo == "") == (img == "") {
 				return fault.New(fault.Invalid, "give either --repository or --image")
 			}
-			c, err := a.open(acc)
+			c, err := a.open(cmd.Context(), acc)
 			if err != nil {
 				return err
 			}
@@ -215,7 +218,7 @@ func (a *app) deleteRepository(ctx context.Context, c *ociclient.Client, repo st
 		return a.print(d)
 	}
 	if !yes {
-		if err := a.confirm(fmt.Sprintf("Delete the repository %s of %s, with every image in it?", repo, c.Host())); err != nil {
+		if err := a.confirm(fmt.Sprintf("Delete the repository %s of %s, with every image in it?", repo, c.Host()), deleteRemedy); err != nil {
 			return err
 		}
 	}
@@ -250,7 +253,7 @@ func (a *app) deleteImage(ctx context.Context, c *ociclient.Client, name string,
 			a.warn("Nothing was deleted. Manifests that refer to this one would go too; they are not shown.")
 			return a.print(d)
 		}
-		if err := a.confirm(askDelete(img, d)); err != nil {
+		if err := a.confirm(askDelete(img, d), deleteRemedy); err != nil {
 			return err
 		}
 	}
@@ -330,7 +333,7 @@ func (a *app) repositoryUntag() *cobra.Command {
 			if img.ref.Tag == "" {
 				return fault.New(fault.Invalid, "%s is a digest: name the tag to take away as repo:tag", name)
 			}
-			c, err := a.open(acc)
+			c, err := a.open(cmd.Context(), acc)
 			if err != nil {
 				return err
 			}
@@ -383,7 +386,7 @@ func (a *app) completeImage(acc *account) cobra.CompletionFunc {
 func (a *app) complete(ctx context.Context, acc account, prefix string, page func(context.Context, *ociclient.Client, oci.Page) ([]string, bool, error)) []string {
 	ctx, cancel := context.WithTimeout(ctx, completionWait)
 	defer cancel()
-	c, err := a.open(acc)
+	c, err := a.open(ctx, acc)
 	if err != nil {
 		return nil
 	}
