@@ -28,6 +28,13 @@ func (tx *Tx) Registry(name string) (int64, error) {
 	return id, err
 }
 
+// RetireRegistry gives the row of a registry that was deleted another name, which is no registry's, so that its own can be
+// taken again; number is the row's, or 0 where there was none.
+func (tx *Tx) RetireRegistry(name, as string) (number int64, err error) {
+	_, err = tx.one("UPDATE registry SET name = ? WHERE name = ? RETURNING id", []any{as, name}, &number)
+	return number, err
+}
+
 // Append adds an event to the log of the registry whose Change this is, and fills in its Registry, Seq and At.
 func (tx *Tx) Append(e *acr.Event) error {
 	if tx.registry == 0 {

@@ -108,6 +108,19 @@ func Delete(tx *Tx, id arm.ID) (existed bool, err error) {
 	return true, tx.changed()
 }
 
+// DeleteUnder removes all resources below a parent, of whatever type.
+func DeleteUnder(tx *Tx, parent string) (int64, error) {
+	from, to := under(parent)
+	if _, err := tx.exec("DELETE FROM resource_key WHERE id >= ? AND id < ?", from, to); err != nil {
+		return 0, err
+	}
+	n, err := tx.exec("DELETE FROM resource WHERE id >= ? AND id < ?", from, to)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return n, tx.changed()
+}
+
 // List reads resources of a type whose ID key comes after after, at most limit, by ID.
 func List[R acr.Resource](tx *Tx, after string, limit int) ([]R, error) {
 	var zero R
@@ -142,6 +155,15 @@ func Find[R acr.Resource](tx *Tx, key string, limit int) ([]R, error) {
 	var zero R
 	return docs[R](tx, `SELECT r.doc FROM resource_key k JOIN resource r ON r.id = k.id WHERE k.type = ? AND k.name = ?
 		ORDER BY k.id LIMIT ?`, zero.ResourceType(), key, limit)
+}
+
+// FindUnder reads resources one of whose Keys is key, or key, a slash and more: by ID, after one, at most limit.
+func FindUnder[R acr.Resource](tx *Tx, key, after string, limit int) ([]R, error) {
+	var zero R
+	key = strings.TrimSuffix(key, "/")
+	return docs[R](tx, `SELECT r.doc FROM resource r WHERE r.id > ? AND r.id IN (SELECT k.id FROM resource_key k
+		WHERE k.type = ? AND (k.name = ? OR k.name >= ? AND k.name < ?)) ORDER BY r.id LIMIT ?`,
+		after, zero.ResourceType(), key, key+"/", key+"0", limit)
 }
 
 func docs[R acr.Resource](tx *Tx, query string, args ...any) ([]R, error) {

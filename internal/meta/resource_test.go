@@ -150,3 +150,87 @@ func TestCompareAndSwap(t *testing.T) {
 		}
 	})
 }
+
+// keyed is a note that is found by its path.
+type keyed struct {
+	note
+	Path string `json:"path"`
+}
+
+func (k keyed) Keys() []string { return []string{"at:" + k.Path} }
+
+// What lies below a parent goes with it, whatever its type, and nothing beside it; keys are found by path.
+func TestUnder(t *testing.T) {
+	t.Parallel()
+	metatest.Each(t, func(t *testing.T, db *meta.DB) {
+		ctx := context.Background()
+		one, two := arm.Registry("sub", "acre", "one"), arm.Registry("sub", "acre", "one0")
+		err := db.Update(ctx, func(tx *meta.Tx) error {
+			return errors.Join(
+				meta.Put(tx, one, keyed{note{"one", 1}, "/"}, 0), meta.Put(tx, two, keyed{note{"two", 1}, "/a"}, 0),
+				meta.Put(tx, one.Child("notes", "x"), keyed{note{"x", 1}, "/a/b"}, 0), meta.Put(tx, one.Child("notes", "y"), keyed{note{"y", 1}, "/ab"}, 0),
+				meta.Put(tx, two.Child("notes", "z"), keyed{note{"z", 1}, "/a/b/c"}, 0))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := func(key string) string {
+			var names []string
+			if err := db.Look(ctx, func(tx *meta.Tx) error {
+				list, err := meta.FindUnder[keyed](tx, key, "", 10)
+				names = nil
+				for _, k := range list {
+					names = append(names, k.Name)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return strings.Join(names, " ")
+		}
+		for key, want := range map[string]string{"at:/": "one x y two z", "at:/a": "x two z", "at:/a/b": "x z", "at:/c": "", "at": ""} {
+			if got := found(key); got != want {
+				t.Errorf("below %s: %q, want %q", key, got, want)
+			}
+		}
+		if err := db.Update(ctx, func(tx *meta.Tx) error {
+			n, err := meta.DeleteUnder(tx, one.String())
+			if n != 2 {
+				t.Errorf("%d went", n)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := found("at:/"); got != "one two z" {
+			t.Errorf("left: %q", got)
+		}
+	})
+}
+
+// A name that a registry gave up is free again, and leads to another row.
+func TestRetireRegistry(t *testing.T) {
+	t.Parallel()
+	metatest.Each(t, func(t *testing.T, db *meta.DB) {
+		if err := db.Update(context.Background(), func(tx *meta.Tx) error {
+			first, err := tx.CreateRegistry("demo")
+			if err != nil {
+				return err
+			}
+			gone, err := tx.RetireRegistry("demo", "deleted/1")
+			if err != nil || gone != first {
+				t.Errorf("retired %d of %d, %v", gone, first, err)
+			}
+			if none, err := tx.RetireRegistry("demo", "deleted/2"); err != nil || none != 0 {
+				t.Errorf("retired %d, %v", none, err)
+			}
+			second, err := tx.CreateRegistry("demo")
+			if second == first {
+				t.Error("the row is taken again")
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
