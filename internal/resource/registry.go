@@ -1,16 +1,12 @@
-// Package resource is the control plane's service: it holds the rules of resources and stores them. So far it knows
-// one kind, registries, with the passwords of their admin users.
 package resource
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"strings"
-
-	"github.com/google/uuid"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
@@ -19,50 +15,155 @@ import (
 	"github.com/acre-registry/acre/internal/meta"
 )
 
-// Installation is under which tenant, subscription and group the first start put everything.
-type Installation struct {
-	Tenant       string `json:"tenant"`
-	Subscription string `json:"subscription"`
-	Group        string `json:"group"`
-}
-
-// Options of the service.
-type Options struct {
-	DB         *meta.DB
-	Registries *auth.Registries
-	// Installation is what a new store gets where it is not zero; else its IDs are random.
-	Installation Installation
-}
-
-// Service keeps resources.
-type Service struct {
-	opt          Options
-	installation Installation
-}
-
-// New opens the service and, in a new store, settles the installation's IDs. Of nodes that start at once one does, and
-// all go by what it wrote.
-func New(ctx context.Context, opt Options) (*Service, error) {
-	proposed := opt.Installation
-	if proposed == (Installation{}) {
-		proposed = Installation{uuid.NewString(), uuid.NewString(), "acre"}
+func (s *Service) registries() *Kind[acr.Registry] {
+	return &Kind[acr.Registry]{
+		s: s, provider: arm.Provider, types: []string{"registries"},
+		name:     func(r acr.Registry) string { return r.Name },
+		complete: s.completeRegistry,
+		check:    s.checkRegistry,
+		release:  s.releaseRegistry,
 	}
-	doc, err := json.Marshal(proposed)
+}
+
+// RegistryID is the ID of a registry in the installation's group.
+func (s *Service) RegistryID(name string) arm.ID {
+	return arm.Registry(s.installation.Subscription, s.installation.Group, name)
+}
+
+// registryID is a registry's ID as it is shown.
+func (s *Service) registryID(r acr.Registry) arm.ID {
+	id := s.RegistryID(r.Name)
+	if r.Group != "" {
+		id.Group = r.Group
+	}
+	return id
+}
+
+// ScopeOf is the scope of a registry that is known by its key: what roles on it are assigned to. It is as old as what
+// auth.Registries says. A registry that does not exist gets the scope it would have in the installation's group.
+func (s *Service) ScopeOf(ctx context.Context, key string) string {
+	if reg, err := s.opt.Registries.Get(ctx, key); err == nil {
+		return s.registryID(reg.Registry).String()
+	}
+	return s.RegistryID(key).String()
+}
+
+// completeRegistry settles what a new registry gets, and what no change may touch.
+func (s *Service) completeRegistry(c *Change[acr.Registry]) error {
+	r := &c.New
+	was := ""
+	if c.Old == nil {
+		uid := make([]byte, 16)
+		_, _ = rand.Read(uid) // never fails
+		r.UID, r.CreatedAt = hex.EncodeToString(uid), s.opt.DB.Now().UTC()
+		r.Name, r.Group = c.ID.Name(), c.ID.Group
+		if strings.EqualFold(r.Group, s.installation.Group) {
+			r.Group = ""
+		}
+	} else if was = c.Old.Location; was == "" {
+		was = acr.DefaultLocation
+	}
+	group, _, err := meta.Get[acr.ResourceGroup](c.tx, s.GroupID(c.ID.Group))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &Service{opt: opt}
-	err = opt.DB.Update(ctx, func(tx *meta.Tx) error {
-		if _, err := tx.NewSecret("installation", doc); err != nil {
+	if c.Old == nil && r.Group != "" {
+		r.Group = group.Name
+	}
+	if err := settleLocation("registry "+r.Name, &r.Location, was, group.Location); err != nil {
+		return err
+	}
+	s.stamp(c.ctx, &r.System)
+	return checkTier(*r)
+}
+
+// checkTier holds settings against the registry's tier; only what differs from the default needs one.
+func checkTier(r acr.Registry) error {
+	if r.SKU == "Premium" {
+		return nil
+	}
+	if r.PublicDisabled {
+		return fault.New(publicAccessTier, "Disabling public network access is not supported for the SKU %s of registry %s: it needs Premium. "+
+			"For more information on Private Link, please visit https://aka.ms/acr/private-link.", r.SKU, r.Name)
+	}
+	needs := func(what string) error {
+		return fault.New(wrongTier, "%s are not supported for the SKU %s of registry %s: they need Premium.", what, r.SKU, r.Name)
+	}
+	switch n := r.Network; {
+	case n.DefaultAction == acr.Deny || len(n.IPRules) > acr.Limits(r.SKU).IPRules:
+		return needs("Network rules")
+	case len(n.Rules) > 0 || n.LogOnly:
+		return needs("Access rules")
+	}
+	return nil
+}
+
+// checkRegistry makes sure that the name is nobody else's, and gives a new registry its row and its admin passwords.
+func (s *Service) checkRegistry(c *Change[acr.Registry]) error {
+	if c.Old != nil {
+		return nil
+	}
+	taken, err := s.taken(c.tx, c.New.Key(), c.ID.Key())
+	if err != nil {
+		return err
+	}
+	if taken {
+		return fault.New(nameInUse, "The registry name %s is already in use. You can check if the name is already claimed using following API: "+
+			"https://aka.ms/acr/check-name-availability", c.New.Name)
+	}
+	if _, err := c.tx.CreateRegistry(c.New.Key()); err != nil {
+		return err
+	}
+	return errors.Join(c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password1), []byte(auth.NewPassword())),
+		c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password2), []byte(auth.NewPassword())))
+}
+
+// taken tells whether a registry other than the one of an ID has the name.
+func (s *Service) taken(tx *meta.Tx, key, but string) (bool, error) {
+	named, err := meta.Find[acr.Registry](tx, "name:"+key, 2)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range named {
+		if s.registryID(r).Key() != but {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// releaseRegistry takes along what lies in the registry and what was assigned on it. Its contents are handed over to whom
+// acr.EmptyRegistry reaches.
+func (s *Service) releaseRegistry(c *Change[acr.Registry]) error {
+	if _, err := meta.DeleteUnder(c.tx, c.ID.String()); err != nil {
+		return err
+	}
+	if err := s.dropAssignments(c.tx, c.ID.String()); err != nil {
+		return err
+	}
+	for _, which := range []string{acr.Password1, acr.Password2} {
+		if err := c.tx.DeleteSecret(acr.AdminSecret(c.Old.UID, which)); err != nil {
 			return err
 		}
-		kept, err := tx.Secret("installation")
-		if err != nil {
-			return err
+	}
+	number, err := c.tx.RetireRegistry(c.Old.Key(), "deleted/"+c.Old.UID)
+	if err != nil || number == 0 {
+		return err
+	}
+	return c.tx.Enqueue(acr.EmptyRegistry{Registry: number})
+}
+
+// find gives the ID of a registry by name, whatever its group; who gets it asks for rights on it.
+func (s *Service) find(ctx context.Context, name string) (arm.ID, error) {
+	id := s.RegistryID(name)
+	err := s.opt.DB.Look(ctx, func(tx *meta.Tx) error {
+		named, err := meta.Find[acr.Registry](tx, "name:"+strings.ToLower(name), 1)
+		if err == nil && len(named) > 0 {
+			id = s.registryID(named[0])
 		}
-		return json.Unmarshal(kept.Value, &s.installation)
+		return err
 	})
-	return s, err
+	return id, err
 }
 
 // Settings of a registry that its owner may change; nil leaves one as it is.
@@ -72,7 +173,10 @@ type Settings struct {
 	AnonymousPullEnabled *bool   `json:"anonymousPullEnabled,omitempty"`
 }
 
-func (c Settings) apply(r *acr.Registry) {
+func (c Settings) apply(r *acr.Registry, isNew bool) error {
+	if isNew {
+		r.SKU = "Premium"
+	}
 	if c.SKU != nil {
 		r.SKU = *c.SKU
 	}
@@ -82,35 +186,25 @@ func (c Settings) apply(r *acr.Registry) {
 	if c.AnonymousPullEnabled != nil {
 		r.AnonymousPullEnabled = *c.AnonymousPullEnabled
 	}
+	return nil
 }
 
-// allowed admits the system only: roles of the control plane do not exist yet.
-func (s *Service) allowed(ctx context.Context, name string) error {
-	return auth.Policy{}.Allow(ctx, strings.ToLower(name), acr.Scope{Type: "control", Name: "registries"}, acr.All)
-}
-
-func (s *Service) id(name string) arm.ID {
-	return arm.Registry(s.installation.Subscription, s.installation.Group, name)
-}
-
-// CreateRegistry makes a registry with two random admin passwords, Premium unless the settings say otherwise.
-// Errors: fault.Exists, fault.Invalid.
+// CreateRegistry makes a registry with two random admin passwords in the installation's group, Premium unless the settings
+// say otherwise. Errors: fault.Exists, fault.Invalid.
 func (s *Service) CreateRegistry(ctx context.Context, name string, with Settings) (acr.Registry, error) {
-	return s.create(ctx, name, with, auth.NewPassword(), auth.NewPassword())
+	kept, _, err := s.Registries.Put(ctx, s.RegistryID(name), CreateOnly, with.apply)
+	return kept.Doc, err
 }
 
 // PutDevRegistry makes a registry with a known password, or gives it to the one that is there. It is for a server that
 // listens on loopback only.
 func (s *Service) PutDevRegistry(ctx context.Context, name, password string) error {
 	on := true
-	_, err := s.create(ctx, name, Settings{AdminUserEnabled: &on}, password, password)
-	if !errors.Is(err, fault.Exists) {
-		return err
-	}
-	r, err := s.UpdateRegistry(ctx, name, Settings{AdminUserEnabled: &on})
+	kept, _, err := s.Registries.Put(ctx, s.RegistryID(name), CreateOrUpdate, Settings{AdminUserEnabled: &on}.apply)
 	if err != nil {
 		return err
 	}
+	r := kept.Doc
 	return s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
 		tx.OnCommit(s.opt.Registries.Forget)
 		return errors.Join(tx.PutSecret(acr.AdminSecret(r.UID, acr.Password1), []byte(password)),
@@ -118,77 +212,69 @@ func (s *Service) PutDevRegistry(ctx context.Context, name, password string) err
 	})
 }
 
-func (s *Service) create(ctx context.Context, name string, with Settings, password, password2 string) (acr.Registry, error) {
-	if err := s.allowed(ctx, name); err != nil {
-		return acr.Registry{}, err
-	}
-	uid := make([]byte, 16)
-	_, _ = rand.Read(uid) // never fails
-	r := acr.Registry{Name: name, UID: hex.EncodeToString(uid), SKU: "Premium", CreatedAt: s.opt.DB.Now().UTC()}
-	with.apply(&r)
-	if err := r.Validate(); err != nil {
-		return acr.Registry{}, err
-	}
-	err := s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
-		if err := meta.Put(tx, s.id(name), r, 0); err != nil {
-			return err
-		}
-		if _, err := tx.CreateRegistry(r.Key()); err != nil {
-			return err
-		}
-		if err := tx.PutSecret(acr.AdminSecret(r.UID, acr.Password1), []byte(password)); err != nil {
-			return err
-		}
-		tx.OnCommit(s.opt.Registries.Forget)
-		return tx.PutSecret(acr.AdminSecret(r.UID, acr.Password2), []byte(password2))
-	})
-	return r, err
-}
-
-// Registry reads a registry. Errors: fault.NotFound.
+// Registry reads a registry by name. Errors: fault.NotFound.
 func (s *Service) Registry(ctx context.Context, name string) (acr.Registry, error) {
-	if err := s.allowed(ctx, name); err != nil {
+	id, err := s.find(ctx, name)
+	if err != nil {
 		return acr.Registry{}, err
 	}
-	var r acr.Registry
-	err := s.opt.DB.Look(ctx, func(tx *meta.Tx) (err error) {
-		r, _, err = meta.Get[acr.Registry](tx, s.id(name))
-		return err
-	})
-	return r, err
+	kept, err := s.Registries.Get(ctx, id)
+	return kept.Doc, err
 }
 
-// ListRegistries lists all registries by name.
+// ListRegistries lists all registries that the caller may read, by group and name.
 func (s *Service) ListRegistries(ctx context.Context) ([]acr.Registry, error) {
-	if err := s.allowed(ctx, ""); err != nil {
-		return nil, err
-	}
 	var out []acr.Registry
-	err := s.opt.DB.Look(ctx, func(tx *meta.Tx) (err error) {
-		out, err = meta.List[acr.Registry](tx, "", 10000)
-		return err
-	})
-	return out, err
+	for after := ""; ; {
+		list, more, err := s.Registries.List(ctx, s.Scope(), Page{After: after})
+		if err != nil {
+			return nil, err
+		}
+		for _, kept := range list {
+			out = append(out, kept.Doc)
+		}
+		if more == "" {
+			return out, nil
+		}
+		after = more
+	}
 }
 
-// UpdateRegistry changes settings; it takes effect within two seconds on every node. Errors: fault.NotFound,
-// fault.Invalid, fault.Precondition.
+// UpdateRegistry changes settings of a registry by name; it takes effect within two seconds on every node.
+// Errors: fault.NotFound, fault.Invalid, fault.Precondition.
 func (s *Service) UpdateRegistry(ctx context.Context, name string, to Settings) (acr.Registry, error) {
-	if err := s.allowed(ctx, name); err != nil {
+	id, err := s.find(ctx, name)
+	if err != nil {
 		return acr.Registry{}, err
 	}
-	var r acr.Registry
-	err := s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
-		var version int64
-		var err error
-		if r, version, err = meta.Get[acr.Registry](tx, s.id(name)); err != nil {
-			return err
-		}
-		to.apply(&r)
-		tx.OnCommit(s.opt.Registries.Forget)
-		return meta.Put(tx, s.id(name), r, version)
+	kept, _, err := s.Registries.Put(ctx, id, UpdateOnly, to.apply)
+	return kept.Doc, err
+}
+
+// Availability tells whether a new registry may have a name.
+type Availability struct {
+	Available bool
+	Reason    string // "", AlreadyExists or Invalid
+	Message   string
+}
+
+// CheckName tells whether a new registry may have a name: a name that is not valid is an answer, not an error.
+func (s *Service) CheckName(ctx context.Context, name string) (Availability, error) {
+	if err := control(ctx, s.Scope(), arm.Provider+"/checkNameAvailability/read"); err != nil {
+		return Availability{}, err
+	}
+	if err := (acr.Registry{Name: name, SKU: "Premium", CreatedAt: time.Unix(0, 0)}).Validate(); err != nil {
+		return Availability{false, "Invalid", err.Error()}, nil
+	}
+	var taken bool
+	err := s.opt.DB.Look(ctx, func(tx *meta.Tx) (err error) {
+		taken, err = s.taken(tx, strings.ToLower(name), "")
+		return err
 	})
-	return r, err
+	if taken {
+		return Availability{false, "AlreadyExists", "The registry " + name + " is already in use."}, err
+	}
+	return Availability{Available: true}, err
 }
 
 // Credentials are the admin user's name and passwords.
@@ -197,48 +283,78 @@ type Credentials struct {
 	Passwords map[string]string // by acr.Password1 and acr.Password2
 }
 
-// Credentials reads the admin user's. Errors: fault.NotFound; fault.Conflict where the admin user is disabled.
+// Credentials reads the admin user's, of a registry by name. Errors: fault.NotFound; fault.Conflict where the admin user is
+// disabled.
 func (s *Service) Credentials(ctx context.Context, name string) (Credentials, error) {
-	r, err := s.Registry(ctx, name)
+	id, err := s.find(ctx, name)
 	if err != nil {
 		return Credentials{}, err
 	}
-	if !r.AdminUserEnabled {
-		return Credentials{}, fault.New(fault.Conflict,
-			"the admin user of registry %s is disabled: acre admin registry update -n %s --admin-enabled true", r.Name, r.Name)
+	return s.ListCredentials(ctx, id)
+}
+
+// RenewCredential makes a new password in place of one, of a registry by name; the other goes on working. Errors: as
+// Credentials, and fault.Invalid for a name that is not acr.Password1 or acr.Password2.
+func (s *Service) RenewCredential(ctx context.Context, name, which string) (Credentials, error) {
+	id, err := s.find(ctx, name)
+	if err != nil {
+		return Credentials{}, err
 	}
-	c := Credentials{r.Name, map[string]string{}}
-	err = s.opt.DB.Look(ctx, func(tx *meta.Tx) error {
-		for _, which := range []string{acr.Password1, acr.Password2} {
-			secret, err := tx.Secret(acr.AdminSecret(r.UID, which))
-			if err != nil {
-				return err
-			}
-			c.Passwords[which] = string(secret.Value)
-		}
-		return nil
+	return s.RegenerateCredential(ctx, id, which)
+}
+
+// ListCredentials is Credentials for a registry by ID.
+func (s *Service) ListCredentials(ctx context.Context, id arm.ID) (Credentials, error) {
+	if err := control(ctx, id.String(), s.Registries.Operation("listCredentials/action")); err != nil {
+		return Credentials{}, err
+	}
+	var c Credentials
+	err := s.opt.DB.View(ctx, func(tx *meta.Tx) (err error) {
+		c, _, err = s.credentials(tx, id)
+		return err
 	})
 	return c, err
 }
 
-// RenewCredential makes a new password in place of one; the other goes on working. Errors: as Credentials, and
-// fault.Invalid for a name that is not acr.Password1 or acr.Password2.
-func (s *Service) RenewCredential(ctx context.Context, name, which string) (Credentials, error) {
+// RegenerateCredential is RenewCredential for a registry by ID.
+func (s *Service) RegenerateCredential(ctx context.Context, id arm.ID, which string) (Credentials, error) {
+	if err := control(ctx, id.String(), s.Registries.Operation("regenerateCredential/action")); err != nil {
+		return Credentials{}, err
+	}
 	if which != acr.Password1 && which != acr.Password2 {
 		return Credentials{}, fault.New(fault.Invalid, "there is no password %.40q: use %s or %s", which, acr.Password1, acr.Password2)
 	}
-	c, err := s.Credentials(ctx, name)
-	if err != nil {
-		return Credentials{}, err
-	}
-	r, err := s.Registry(ctx, name)
-	if err != nil {
-		return Credentials{}, err
-	}
-	c.Passwords[which] = auth.NewPassword()
-	err = s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
+	var c Credentials
+	err := s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
+		var uid string
+		var err error
+		if c, uid, err = s.credentials(tx, id); err != nil {
+			return err
+		}
+		c.Passwords[which] = auth.NewPassword()
 		tx.OnCommit(s.opt.Registries.Forget)
-		return tx.PutSecret(acr.AdminSecret(r.UID, which), []byte(c.Passwords[which]))
+		return tx.PutSecret(acr.AdminSecret(uid, which), []byte(c.Passwords[which]))
 	})
 	return c, err
+}
+
+func (s *Service) credentials(tx *meta.Tx, id arm.ID) (Credentials, string, error) {
+	kept, err := s.Registries.get(tx, id)
+	if err != nil {
+		return Credentials{}, "", err
+	}
+	r := kept.Doc
+	if !r.AdminUserEnabled {
+		return Credentials{}, "", fault.New(adminDisabled,
+			"the admin user of registry %s is disabled: acre admin registry update -n %s --admin-enabled true, or az acr update with the same flags", r.Name, r.Name)
+	}
+	c := Credentials{r.Name, map[string]string{}}
+	for _, which := range []string{acr.Password1, acr.Password2} {
+		secret, err := tx.Secret(acr.AdminSecret(r.UID, which))
+		if err != nil {
+			return Credentials{}, "", err
+		}
+		c.Passwords[which] = string(secret.Value)
+	}
+	return c, r.UID, nil
 }

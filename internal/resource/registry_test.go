@@ -53,6 +53,10 @@ func TestRegistry(t *testing.T) {
 		}
 		want := made
 		want.SKU, want.AnonymousPullEnabled = "Standard", true
+		if !changed.System.ModifiedAt.After(made.System.ModifiedAt) || changed.System.CreatedBy != "system:test" {
+			t.Errorf("changed by %+v", changed.System)
+		}
+		want.System = changed.System
 		for name, got := range map[string]func() (acr.Registry, error){
 			"changed": func() (acr.Registry, error) { return changed, nil },
 			"read":    func() (acr.Registry, error) { return s.Registry(ctx, "MyREG") },

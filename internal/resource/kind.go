@@ -1,0 +1,297 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+)
+
+// Kind is a row of the table of kinds: how resources of one type are read, written and removed. Every method asks for the
+// right to do it first: its operation is the type with /read, /write or /delete.
+type Kind[R acr.Resource] struct {
+	s        *Service
+	provider string
+	types    []string
+
+	name     func(R) string               // as it was spelled when it was made
+	group    func(R) string               // the group that it lies in; nil: none, or what its kind of ID says
+	scope    func(id arm.ID) string       // what rights are asked on; nil: the ID
+	system   func() []R                   // what every parent has and nobody changes
+	complete func(c *Change[R]) error     // settles what the document leaves open, before it is written
+	check    func(c *Change[R]) error     // holds it against the rest of the store, once it is written
+	release  func(c *Change[R]) error     // refuses a removal, or takes along what goes with it; Old is what is removed
+	listed   func(kept Kept[R]) (ok bool) // whether lists show it; nil: all
+}
+
+// Kept is a resource as it is kept.
+type Kept[R acr.Resource] struct {
+	ID      arm.ID // spelled as it was when it was made
+	Doc     R
+	Version int64  // 0 for what the system gives, and in lists
+	In      Parent // the registry that it lies in, if it does
+}
+
+// Parent is the registry in which a resource lies.
+type Parent struct {
+	ID arm.ID
+	acr.Registry
+}
+
+// Change is a resource that is about to be written or removed.
+type Change[R acr.Resource] struct {
+	ctx context.Context
+	tx  *meta.Tx
+	ID  arm.ID
+	Old *R // nil: it is new
+	New R
+	In  Parent
+}
+
+// Page is a part of a list: what comes after a resource, by ID, and how many of them at most.
+type Page struct {
+	After string // arm.ID.Key, or "" to begin
+	Limit int    // 0: MaxPage
+}
+
+// MaxPage bounds a page.
+const MaxPage = 1000
+
+func (p Page) limit() int {
+	if p.Limit <= 0 || p.Limit > MaxPage {
+		return MaxPage
+	}
+	return p.Limit
+}
+
+// Operation is the kind's operation that ends in verb, such as read.
+func (k *Kind[R]) Operation(verb string) string {
+	return k.provider + "/" + strings.Join(k.types, "/") + "/" + verb
+}
+
+func (k *Kind[R]) allowed(ctx context.Context, id arm.ID, verb string) error {
+	scope := id.String()
+	if k.scope != nil {
+		scope = k.scope(id)
+	}
+	return auth.Policy{}.Control(ctx, scope, k.Operation(verb))
+}
+
+// Get reads a resource. Errors: fault.NotFound, of it or of what it lies in.
+func (k *Kind[R]) Get(ctx context.Context, id arm.ID) (Kept[R], error) {
+	if err := k.allowed(ctx, id, "read"); err != nil {
+		return Kept[R]{}, err
+	}
+	var kept Kept[R]
+	err := k.s.opt.DB.View(ctx, func(tx *meta.Tx) (err error) {
+		kept, err = k.get(tx, id)
+		return err
+	})
+	return kept, err
+}
+
+func (k *Kind[R]) get(tx *meta.Tx, id arm.ID) (Kept[R], error) {
+	in, err := k.s.parent(tx, id)
+	if err != nil {
+		return Kept[R]{}, err
+	}
+	if k.system != nil {
+		for _, r := range k.system() {
+			if strings.EqualFold(k.name(r), id.Name()) {
+				return Kept[R]{ID: k.id(id, in, r), Doc: r, In: in}, nil
+			}
+		}
+	}
+	r, version, err := meta.Get[R](tx, id)
+	if errors.Is(err, fault.NotFound) {
+		return Kept[R]{}, missing(id)
+	}
+	return Kept[R]{k.id(id, in, r), r, version, in}, err
+}
+
+// id is the resource's ID as it is shown.
+func (k *Kind[R]) id(asked arm.ID, in Parent, r R) arm.ID {
+	if reg, ok := any(r).(acr.Registry); ok {
+		return k.s.registryID(reg)
+	}
+	if in.Name != "" {
+		return in.ID.Child(k.types[len(k.types)-1], k.name(r))
+	}
+	id := arm.ID{Provider: k.provider, Types: k.types[len(k.types)-1:], Names: []string{k.name(r)}}
+	if asked.Subscription != "" {
+		id.Subscription = k.s.installation.Subscription
+	}
+	if k.group != nil {
+		id.Group = k.group(r)
+	}
+	return id
+}
+
+// List reads resources below a parent: a registry, for what lies in one, else a group, a subscription or the tenant, by
+// their IDs. Only those are in it that the caller may read; more is where to go on, "" at the end.
+// Errors: fault.NotFound of the parent.
+func (k *Kind[R]) List(ctx context.Context, parent string, p Page) (list []Kept[R], more string, err error) {
+	whole := auth.Policy{}.Control(ctx, arm.CleanScope(parent), k.Operation("read"))
+	if whole != nil && !k.s.reaches(ctx, parent) {
+		return nil, "", whole
+	}
+	err = k.s.opt.DB.View(ctx, func(tx *meta.Tx) (err error) {
+		list, more, err = k.list(ctx, tx, parent, p, whole == nil)
+		return err
+	})
+	return list, more, err
+}
+
+func (k *Kind[R]) list(ctx context.Context, tx *meta.Tx, parent string, p Page, whole bool) (list []Kept[R], more string, err error) {
+	in, inside, err := k.s.listed(tx, parent)
+	if err != nil {
+		return nil, "", err
+	}
+	if k.system != nil && p.After == "" {
+		for _, r := range k.system() {
+			list = append(list, Kept[R]{ID: k.id(inside, in, r), Doc: r, In: in})
+		}
+	}
+	docs, err := meta.ListUnder[R](tx, arm.CleanScope(parent), p.After, p.limit()+1)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(docs) > p.limit() {
+		docs = docs[:p.limit()]
+		more = k.id(inside, in, docs[len(docs)-1]).Key()
+	}
+	for _, r := range docs {
+		kept := Kept[R]{ID: k.id(inside, in, r), Doc: r, In: in}
+		if (whole || k.allowed(ctx, kept.ID, "read") == nil) && (k.listed == nil || k.listed(kept)) {
+			list = append(list, kept)
+		}
+	}
+	return list, more, nil
+}
+
+// How says what Put does with what is there, or is not.
+type How int
+
+// Ways to write a resource.
+const (
+	CreateOrUpdate How = iota
+	CreateOnly         // fault.Exists where it is there
+	UpdateOnly         // fault.NotFound where it is not
+)
+
+// Put writes a resource: edit changes what is there, or, where nothing is, an empty document; created tells which. It may
+// be called more than once. Errors: edit's, what the kind's rules say, fault.NotFound of what it lies in.
+func (k *Kind[R]) Put(ctx context.Context, id arm.ID, how How, edit func(r *R, isNew bool) error) (kept Kept[R], created bool, err error) {
+	if err := k.allowed(ctx, id, "write"); err != nil {
+		return Kept[R]{}, false, err
+	}
+	if err := k.reserved(id); err != nil {
+		return Kept[R]{}, false, err
+	}
+	err = k.s.opt.DB.Update(ctx, func(tx *meta.Tx) (err error) {
+		kept, created, err = k.put(ctx, tx, id, how, edit)
+		return err
+	})
+	return kept, created, err
+}
+
+func (k *Kind[R]) put(ctx context.Context, tx *meta.Tx, id arm.ID, how How, edit func(r *R, isNew bool) error) (Kept[R], bool, error) {
+	in, err := k.s.parent(tx, id)
+	if err != nil {
+		return Kept[R]{}, false, err
+	}
+	old, version, err := meta.Get[R](tx, id)
+	created := errors.Is(err, fault.NotFound)
+	switch {
+	case created && how == UpdateOnly:
+		return Kept[R]{}, false, missing(id)
+	case err == nil && how == CreateOnly:
+		return Kept[R]{}, false, fault.New(fault.Exists, "%s %s exists already", k.types[len(k.types)-1], id.Name())
+	case err != nil && !created:
+		return Kept[R]{}, false, err
+	}
+	c := &Change[R]{ctx: ctx, tx: tx, ID: id, In: in}
+	if !created {
+		c.Old, c.New = &old, old
+	}
+	for _, step := range []func() error{
+		func() error { return edit(&c.New, created) },
+		func() error { return k.complete(c) },
+		func() error { return meta.Put(tx, id, c.New, version) },
+		func() error { _, err := k.s.parent(tx, id); return err }, // from here on no other change runs beside this one
+		func() error { return k.check(c) },
+	} {
+		if err := step(); err != nil {
+			return Kept[R]{}, false, err
+		}
+	}
+	tx.OnCommit(k.s.opt.Registries.Forget)
+	return Kept[R]{k.id(id, in, c.New), c.New, version + 1, in}, created, nil
+}
+
+// Delete removes a resource; existed is false where there was none. Errors: fault.Conflict where it is in use,
+// fault.NotFound of what it lies in.
+func (k *Kind[R]) Delete(ctx context.Context, id arm.ID) (existed bool, err error) {
+	if err := k.allowed(ctx, id, "delete"); err != nil {
+		return false, err
+	}
+	if err := k.reserved(id); err != nil {
+		return false, err
+	}
+	err = k.s.opt.DB.Update(ctx, func(tx *meta.Tx) (err error) {
+		existed, err = k.delete(ctx, tx, id)
+		return err
+	})
+	return existed, err
+}
+
+func (k *Kind[R]) delete(ctx context.Context, tx *meta.Tx, id arm.ID) (existed bool, err error) {
+	in, err := k.s.parent(tx, id)
+	if err != nil {
+		return false, err
+	}
+	old, _, err := meta.Get[R](tx, id)
+	if errors.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if existed, err = meta.Delete(tx, id); err != nil || !existed {
+		return existed, err
+	}
+	tx.OnCommit(k.s.opt.Registries.Forget)
+	return true, k.release(&Change[R]{ctx: ctx, tx: tx, ID: id, Old: &old, In: in})
+}
+
+// reserved refuses to change what the system gives.
+func (k *Kind[R]) reserved(id arm.ID) error {
+	if k.system == nil {
+		return nil
+	}
+	for _, r := range k.system() {
+		if strings.EqualFold(k.name(r), id.Name()) {
+			return fault.New(notAllowed, "The %s '%s' is system-defined: it cannot be changed or deleted.", strings.TrimSuffix(k.types[len(k.types)-1], "s"), id.Name())
+		}
+	}
+	return nil
+}
+
+// stamp says who changes a resource now.
+func (s *Service) stamp(ctx context.Context, data *acr.SystemData) {
+	now := s.opt.DB.Now().UTC()
+	who, _ := auth.Actor(ctx)
+	as := acr.ByApplication
+	if strings.Contains(who, "@") {
+		as = acr.ByUser
+	}
+	if data.CreatedAt.IsZero() {
+		data.CreatedBy, data.CreatedAs, data.CreatedAt = who, as, now
+	}
+	data.ModifiedBy, data.ModifiedAs, data.ModifiedAt = who, as, now
+}

@@ -1,0 +1,131 @@
+// Package resource is the control plane's service: it holds the rules of resources and stores them, in one pipeline with a
+// table of kinds. Rights are asked first, by the operations of the management API; a change is checked and written in one
+// transaction. It renders nothing: IDs, documents and faults go to the faces.
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+)
+
+// Installation is under which tenant, subscription and group the first start put everything.
+type Installation struct {
+	Tenant       string `json:"tenant"`
+	Subscription string `json:"subscription"`
+	Group        string `json:"group"`
+}
+
+// Options of the service.
+type Options struct {
+	DB         *meta.DB
+	Registries *auth.Registries
+	// Installation is what a new store gets where it is not zero; else its IDs are random.
+	Installation Installation
+	// Principals tells whom roles may be assigned to; nil: whoever is named.
+	Principals auth.Principals
+}
+
+// Service keeps resources.
+type Service struct {
+	opt          Options
+	installation Installation
+
+	Groups     *Kind[acr.ResourceGroup]
+	Registries *Kind[acr.Registry]
+	ScopeMaps  *Kind[acr.ScopeMap]
+	Tokens     *Kind[acr.Token]
+	Identities *Kind[acr.ManagedIdentity]
+	Issuers    *Kind[acr.TrustedIssuer]
+}
+
+// New opens the service and, in a new store, settles the installation's IDs. Of nodes that start at once one does, and
+// all go by what it wrote.
+func New(ctx context.Context, opt Options) (*Service, error) {
+	proposed := opt.Installation
+	if proposed == (Installation{}) {
+		proposed = Installation{uuid.NewString(), uuid.NewString(), "acre"}
+	}
+	doc, err := json.Marshal(proposed)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{opt: opt}
+	s.kinds()
+	err = opt.DB.Update(ctx, func(tx *meta.Tx) error {
+		if _, err := tx.NewSecret("installation", doc); err != nil {
+			return err
+		}
+		kept, err := tx.Secret("installation")
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(kept.Value, &s.installation); err != nil {
+			return err
+		}
+		return s.settleGroup(tx)
+	})
+	return s, err
+}
+
+// kinds fills the table.
+func (s *Service) kinds() {
+	s.Groups, s.Registries = s.groups(), s.registries()
+	s.ScopeMaps, s.Tokens = s.scopeMaps(), s.tokens()
+	s.Identities, s.Issuers = s.identities(), s.issuers()
+}
+
+// Installation is under which tenant, subscription and group everything is.
+func (s *Service) Installation() Installation { return s.installation }
+
+// parent is the registry that a resource lies in, and zero for what lies in a group or in the tenant. Errors: not found,
+// of the subscription, the group or the registry.
+func (s *Service) parent(tx *meta.Tx, id arm.ID) (Parent, error) {
+	if err := s.inside(tx, id.Subscription, id.Group); err != nil {
+		return Parent{}, err
+	}
+	above, ok := id.Parent()
+	if !ok || id.Provider == arm.Resources {
+		return Parent{}, nil
+	}
+	reg, _, err := meta.Get[acr.Registry](tx, above)
+	if errors.Is(err, fault.NotFound) {
+		return Parent{}, missingParent(above)
+	}
+	return Parent{s.registryID(reg), reg}, err
+}
+
+// inside tells whether there is such a subscription, with such a group in it; "" is the tenant, and no group.
+func (s *Service) inside(tx *meta.Tx, subscription, group string) error {
+	if subscription != "" && !strings.EqualFold(subscription, s.installation.Subscription) {
+		return missingSubscription(subscription)
+	}
+	if group == "" {
+		return nil
+	}
+	_, _, err := meta.Get[acr.ResourceGroup](tx, acr.ResourceGroupID(subscription, group))
+	if errors.Is(err, fault.NotFound) {
+		return missingGroup(group)
+	}
+	return err
+}
+
+// listed reads the parent of a list: in is the registry, if it is one, and inside an ID below it.
+func (s *Service) listed(tx *meta.Tx, parent string) (in Parent, inside arm.ID, err error) {
+	if p, err := arm.ParsePath(parent); err == nil && p.Provider != arm.Resources && !p.Collection() {
+		child := p.ID().Child("", "")
+		in, err = s.parent(tx, child)
+		return in, child, err
+	}
+	p, _ := arm.ParsePath(strings.TrimSuffix(parent, "/") + "/providers/x/y/z")
+	return Parent{}, p.ID(), s.inside(tx, p.Subscription, p.Group)
+}

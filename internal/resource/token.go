@@ -1,0 +1,133 @@
+package resource
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+)
+
+func (s *Service) tokens() *Kind[acr.Token] {
+	return &Kind[acr.Token]{
+		s: s, provider: arm.Provider, types: []string{"registries", "tokens"},
+		name: func(t acr.Token) string { return t.Name },
+		complete: func(c *Change[acr.Token]) error {
+			t := &c.New
+			if c.Old == nil {
+				t.Name, t.CreatedAt = c.ID.Name(), s.opt.DB.Now().UTC()
+			}
+			if t.Status == "" {
+				t.Status = acr.TokenEnabled
+			}
+			s.stamp(c.ctx, &t.System)
+			return nil
+		},
+		check: s.checkToken,
+		// What was noted of its use stays where it is: a later token of the same name overwrites it at its first login.
+		release: func(*Change[acr.Token]) error { return nil },
+	}
+}
+
+// checkToken makes sure that the scope map exists, and that the registry may have one more token.
+func (s *Service) checkToken(c *Change[acr.Token]) error {
+	id := c.In.ID.Child("scopeMaps", c.New.ScopeMap)
+	kept, err := s.ScopeMaps.get(c.tx, id)
+	if errors.Is(err, fault.NotFound) {
+		return fault.New(fault.Invalid, "The scope map '%s' of token '%s' does not exist in registry %s: create it first.", c.New.ScopeMap, c.New.Name, c.In.Name)
+	}
+	if err != nil || c.Old != nil {
+		return err
+	}
+	c.New.ScopeMap = kept.Doc.Name
+	return checkLimit[acr.Token](c.tx, c.In, "tokens", acr.Limits(c.In.SKU).Tokens)
+}
+
+// LastUsed is when somebody last logged in with a token; the zero time where nobody did.
+func (s *Service) LastUsed(ctx context.Context, token arm.ID) (at time.Time, err error) {
+	if err := s.Tokens.allowed(ctx, token, "read"); err != nil {
+		return time.Time{}, err
+	}
+	err = s.opt.DB.Look(ctx, func(tx *meta.Tx) error {
+		at, err = tx.LastUsed(token.Key())
+		return err
+	})
+	return at, err
+}
+
+// Generate asks for passwords of a token.
+type Generate struct {
+	Token  arm.ID
+	Name   string     // acr.TokenPassword1 or 2; "": both
+	Expiry *time.Time // nil: never
+}
+
+// Generated is a password of a token: Value is set where it was made just now, and can never be read again.
+type Generated struct {
+	acr.TokenPassword
+	Value string
+}
+
+// GenerateCredentials makes new passwords for a token of a registry; the ones they replace stop working. It answers with
+// all that the token has, password1 first. Errors: fault.NotFound, fault.Invalid.
+func (s *Service) GenerateCredentials(ctx context.Context, registry arm.ID, g Generate) (acr.Token, []Generated, error) {
+	if err := control(ctx, registry.String(), s.Registries.Operation("generateCredentials/action")); err != nil {
+		return acr.Token{}, nil, err
+	}
+	if above, ok := g.Token.Parent(); !ok || above.Key() != registry.Key() || g.Token.Type() != "registries/tokens" {
+		return acr.Token{}, nil, fault.New(fault.Invalid, "tokenId '%s' is not the ID of a token of registry %s.", g.Token, registry.Name())
+	}
+	return s.generate(ctx, g)
+}
+
+func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Generated, error) {
+	now := s.opt.DB.Now().UTC()
+	names := []string{acr.TokenPassword1, acr.TokenPassword2}
+	if g.Name != "" {
+		if !slices.Contains(names, g.Name) {
+			return acr.Token{}, nil, fault.New(fault.Invalid, "there is no password %.40q: use %s or %s", g.Name, names[0], names[1])
+		}
+		names = []string{g.Name}
+	}
+	if g.Expiry != nil && !g.Expiry.After(now) {
+		return acr.Token{}, nil, fault.New(fault.Invalid, "expiry %s has passed already: give a later one, or none", g.Expiry.Format(time.RFC3339))
+	}
+	values := map[string]string{}
+	var t acr.Token
+	err := s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
+		kept, err := s.Tokens.get(tx, g.Token)
+		if err != nil {
+			return err
+		}
+		t = kept.Doc
+		for _, name := range names {
+			values[name] = newTokenPassword()
+			t.Passwords = slices.DeleteFunc(t.Passwords, func(p acr.TokenPassword) bool { return p.Name == name })
+			t.Passwords = append(t.Passwords, acr.TokenPassword{Name: name, Verifier: acr.SecretVerifier(values[name]), CreatedAt: now, Expiry: g.Expiry})
+		}
+		slices.SortFunc(t.Passwords, func(a, b acr.TokenPassword) int { return strings.Compare(a.Name, b.Name) })
+		s.stamp(ctx, &t.System)
+		tx.OnCommit(s.opt.Registries.Forget)
+		return meta.Put(tx, g.Token, t, kept.Version)
+	})
+	out := make([]Generated, len(t.Passwords))
+	for i, p := range t.Passwords {
+		out[i] = Generated{p, values[p.Name]}
+	}
+	return t, out, err
+}
+
+// newTokenPassword makes a password of 52 characters, 256 bits and more.
+func newTokenPassword() string { return rand.Text() + rand.Text() }
+
+// control asks the policy for an operation that is no kind's read, write or delete.
+func control(ctx context.Context, scope, operation string) error {
+	return auth.Policy{}.Control(ctx, scope, operation)
+}
