@@ -208,9 +208,10 @@ func (u *upload) take(body *io.LimitedReader, known bool) (n int64, err error) {
 		}
 	}
 	if err := u.open(ctx); errors.Is(err, fault.NotFound) || errors.Is(err, fault.Conflict) {
-		return n, meta.UploadUnknown(u.id) // its bytes were swept, or sealed by a request that then failed
+		return 0, meta.UploadUnknown(u.id) // its bytes were swept, or sealed by a request that then failed
 	} else if err != nil {
-		return n, err
+		u.small = u.small[:len(u.small)-int(n)] // as it was
+		return 0, err
 	}
 	if len(u.small) > 0 {
 		if _, err := u.w.ReadFrom(bytes.NewReader(u.small)); err != nil {

@@ -15,9 +15,12 @@ import (
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/blob"
+	"github.com/acre-registry/acre/internal/blob/mem"
 	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/meta/metatest"
 	"github.com/acre-registry/acre/internal/oci"
 )
 
@@ -358,7 +361,10 @@ func TestUploadWithoutABodyEnds(t *testing.T) {
 			name string
 			end  func(u oci.Upload) error
 		}{
-			{"expired", func(u oci.Upload) error { defer w.forward(content.DefaultUploadExpiry + time.Second); return u.Close(ctx) }},
+			{"expired", func(u oci.Upload) error {
+				defer w.forward(content.DefaultUploadExpiry + time.Second)
+				return u.Close(ctx)
+			}},
 			{"cancelled", func(u oci.Upload) error { return u.Abort(ctx) }},
 			{"published", func(u oci.Upload) error { _, err := u.Commit(ctx, digest.FromString("")); return err }},
 		} {
@@ -418,6 +424,71 @@ func TestUploadOverALoweredLimit(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An upload that found no room stands where its row says. What it wrote is gone where no row names it, so that others
+// have the room.
+func TestUploadGivesRoomBack(t *testing.T) {
+	t.Parallel()
+	for name, store := range metatest.Stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bucket := mem.New(plenty)
+			_, r := near(t, metatest.Open(t, store(t), meta.Options{}), content.Options{Blobs: blob.NewStore(bucket)})
+			for _, saved := range []int{0, 1000, limit, limit + 1} {
+				for _, room := range []int64{0, 1, limit, 10 * limit} {
+					for _, told := range []bool{false, true} {
+						withoutRoom(t, asAdmin{r}, bucket, saved, room, told)
+					}
+				}
+			}
+		})
+	}
+}
+
+// plenty is room for all of a test's objects.
+const plenty = 1 << 30
+
+// withoutRoom sends more than the room there is to an upload that stands at saved.
+func withoutRoom(t *testing.T, reg asAdmin, bucket *mem.Bucket, saved int, room int64, told bool) {
+	t.Helper()
+	ctx := t.Context()
+	u, err := reg.StartUpload(ctx, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	what := fmt.Sprintf("%d bytes are saved, room for %d, told %t", saved, room, told)
+	data := bytes.Repeat([]byte(what), 2000)
+	s := &sender{world: &world{t: t, reg: reg}, what: what, u: u, data: data}
+	s.send(chunk{saved, saved, true})
+	s.pause()
+	free, err := bucket.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket.SetLimit(plenty - free + room)
+	defer bucket.SetLimit(plenty)
+	rest := chunk{len(data) - saved, len(data) - saved, told}
+	if _, err := s.u.ReadFrom(rest.body(data[saved:])); !errors.Is(err, fault.Full) {
+		t.Errorf("%s: %v", what, err)
+	}
+	if err := s.u.Close(ctx); err != nil && !errors.Is(err, fault.Full) {
+		t.Errorf("%s: pause: %v", what, err)
+	}
+	if _, err := reg.PushBlob(ctx, "app", digest.FromBytes(data), bytes.NewReader(data)); !errors.Is(err, fault.Full) {
+		t.Errorf("%s: push: %v", what, err)
+	}
+	if free, err := bucket.Free(); err != nil || saved <= limit && free != room {
+		t.Errorf("%s: %d bytes are free afterwards: %v", what, free, err)
+	}
+	bucket.SetLimit(plenty)
+	if s.u, err = reg.ResumeUpload(ctx, "app", u.ID()); err != nil || s.u.Size() != int64(saved) {
+		t.Fatalf("%s: resumed at %d: %v", what, s.u.Size(), err)
+	}
+	s.send(rest)
+	if _, err := s.u.Commit(ctx, digest.FromBytes(data)); err != nil {
+		t.Errorf("%s: with room again: %v", what, err)
+	}
 }
 
 // A row with fewer bytes than it says is damage: nobody is given them for the blob.
