@@ -39,6 +39,12 @@ func (c *Condition) Might(op string, at Attributes) bool {
 	return c.root.eval(&question{op: op, at: at, open: true}).yes
 }
 
+// Surely tells whether Holds says yes of the same request whatever of what Might leaves open is known in the end, so that
+// who deletes by digest does not get around a condition on tags.
+func (c *Condition) Surely(op string, at Attributes) bool {
+	return c == nil || !c.root.eval(&question{op: op, at: at, open: true}).no
+}
+
 // question is what a condition is held against.
 type question struct {
 	op   string

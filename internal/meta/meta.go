@@ -31,6 +31,8 @@ type Options struct {
 	SealKey []byte // 32 bytes; seals the secrets
 	Now     func() time.Time
 	Log     *slog.Logger
+	// Actor tells from a context who acts and by which request, for the audit of changed resources.
+	Actor func(ctx context.Context) (name, request string)
 }
 
 // DB is the store. Its methods may be called at once from many goroutines.
@@ -196,7 +198,7 @@ func (db *DB) update(ctx context.Context, fn func(*Tx) error, note bool) error {
 			if err := s.begin(ctx, db.d.begin); err != nil {
 				return err
 			}
-			tx = &Tx{ctx: ctx, db: db, s: s}
+			tx = &Tx{ctx: ctx, caller: ctx, db: db, s: s}
 			if err := tx.call(fn); err != nil {
 				return errors.Join(err, s.end(ctx, "ROLLBACK"))
 			}

@@ -47,7 +47,7 @@ func Put[R acr.Resource](tx *Tx, id arm.ID, r R, version int64) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(tx.putKeys(id, r), tx.changed())
+		return errors.Join(tx.putKeys(id, r), tx.changed(), tx.auditChange(id, doc))
 	}
 	n, err := tx.exec("UPDATE resource SET doc = ?, version = version + 1, updated = ? WHERE id = ? AND version = ?",
 		doc, now, id.Key(), version)
@@ -60,7 +60,7 @@ func Put[R acr.Resource](tx *Tx, id arm.ID, r R, version int64) error {
 	if _, err := tx.exec("DELETE FROM resource_key WHERE id = ?", id.Key()); err != nil {
 		return err
 	}
-	return errors.Join(tx.putKeys(id, r), tx.changed())
+	return errors.Join(tx.putKeys(id, r), tx.changed(), tx.auditChange(id, doc))
 }
 
 // Keyed is a resource that is found by more than its ID.
@@ -105,7 +105,7 @@ func Delete(tx *Tx, id arm.ID) (existed bool, err error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, tx.changed()
+	return true, errors.Join(tx.changed(), tx.auditChange(id, nil))
 }
 
 // DeleteUnder removes all resources below a parent, of whatever type.
@@ -118,7 +118,7 @@ func DeleteUnder(tx *Tx, parent string) (int64, error) {
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	return n, tx.changed()
+	return n, errors.Join(tx.changed(), tx.auditRemoval(parent, n))
 }
 
 // List reads resources of a type whose ID key comes after after, at most limit, by ID.

@@ -94,6 +94,7 @@ func isFault(err error) bool {
 // Tx is a transaction, or for Look none. It is used by the goroutine it was given to and not kept.
 type Tx struct {
 	ctx      context.Context
+	caller   context.Context // of Change, Update and Note: who asked for the transaction
 	db       *DB
 	s        *session
 	registry int64 // whose Change this is; 0 otherwise

@@ -179,7 +179,7 @@ func (w *writer) run(ctx context.Context, s *session, batch []*write) error {
 		if one.err != nil {
 			continue
 		}
-		one.tx = &Tx{ctx: ctx, db: w.db, s: s, registry: one.registry}
+		one.tx = &Tx{ctx: ctx, caller: one.ctx, db: w.db, s: s, registry: one.registry}
 		if err := one.run(ctx, alone); err != nil {
 			return err
 		}
