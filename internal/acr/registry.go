@@ -35,9 +35,11 @@ type Registry struct {
 	BypassNone     bool           `json:"bypassNone,omitempty"`     // trusted services do not pass the network rules
 	ArmAudienceOff bool           `json:"armAudienceOff,omitempty"` // tokens for the management API do not exchange
 	// AnonymousRepositories are open to anybody though AnonymousPullEnabled is off: names, prefix/*.
-	AnonymousRepositories []string      `json:"anonymousRepositories,omitempty"`
-	AccessLife            time.Duration `json:"accessLife,omitempty"` // of access tokens; 0: the installation's
-	RefreshLife           time.Duration `json:"refreshLife,omitempty"`
+	AnonymousRepositories []string `json:"anonymousRepositories,omitempty"`
+	// FilteredCatalog shows who may not list the catalog those repositories in it that it may read.
+	FilteredCatalog bool          `json:"filteredCatalog,omitempty"`
+	AccessLife      time.Duration `json:"accessLife,omitempty"` // of access tokens; 0: the installation's
+	RefreshLife     time.Duration `json:"refreshLife,omitempty"`
 }
 
 func (Registry) ResourceType() string { return "registries" }

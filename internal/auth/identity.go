@@ -1,27 +1,75 @@
 // Package auth answers two questions: who are you (tokens, passwords, keys), and may you (Policy). Identity travels
 // in the context; services ask the policy in the first line of every public method. Without an identity everything
 // is refused.
+//
+// An identity that this room made holds the rights that its subject has now: what scope maps, roles, conditions and
+// settings say as of the last change that this process has seen, which is two seconds ago at most. An access token
+// narrows them to what it holds, and never adds to them.
 package auth
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
-	"github.com/acre-registry/acre/internal/fault"
 )
 
 // Identity is who is asking.
 type Identity struct {
 	Name     string      // for logs and events: a user's name, acr_anon_pull, system:…
-	Registry string      // key of the registry it is known to; "" for the system
-	Grants   []acr.Grant // all that it may do there
-	system   bool
-	until    time.Time // when the access token that stands for it ends; zero for who logged in
+	Registry string      // key of the registry it is known to; "" for the system and for who calls the management API
+	Grants   []acr.Grant // what its access token holds; all that it may do where nothing else is known of it
+
+	system  bool
+	limited bool // by Grants
+	until   time.Time
+	claim   claim
+	person  *person // of a principal
+	rights  *rights // on Registry, as of now
+
+	source  netip.Addr
+	private bool
 }
 
 // System is a worker of the server itself, which may do everything everywhere.
 func System(name string) Identity { return Identity{Name: "system:" + name, system: true} }
+
+// From is the identity with the address that its request comes from; over a private listener no network rules count.
+func (id Identity) From(address netip.Addr, private bool) Identity {
+	id.source, id.private = address.Unmap().WithZone(""), private
+	return id
+}
+
+// Principal is who of the directory, or of a trusted issuer, this is.
+func (id Identity) Principal() (p Principal, ok bool) {
+	if id.person == nil {
+		return Principal{}, false
+	}
+	return id.person.Principal, true
+}
+
+// Token is the name of the registry token that this logged in with; "" for all others.
+func (id Identity) Token() string {
+	if id.claim.Kind == tokenSubject {
+		return id.claim.ID
+	}
+	return ""
+}
+
+// Kind is how it is known: admin, token, principal, rules, anonymous, system; "" for who was made by hand.
+func (id Identity) Kind() string {
+	if id.system {
+		return "system"
+	}
+	if id.claim.Kind == "" && id.person != nil {
+		return principalSubject
+	}
+	return id.claim.Kind
+}
+
+// Address is where its request comes from.
+func (id Identity) Address() netip.Addr { return id.source }
 
 type contextKey struct{}
 
@@ -39,10 +87,15 @@ func ForRequest(ctx context.Context, id Identity, request string) context.Contex
 	return context.WithValue(ctx, contextKey{}, &caller{id, request})
 }
 
+func callerOf(ctx context.Context) *caller {
+	c, _ := ctx.Value(contextKey{}).(*caller)
+	return c
+}
+
 // Who is the context's identity; ok is false where it has none.
 func Who(ctx context.Context) (id Identity, ok bool) {
-	c, ok := ctx.Value(contextKey{}).(*caller)
-	if !ok {
+	c := callerOf(ctx)
+	if c == nil {
 		return Identity{}, false
 	}
 	return c.Identity, true
@@ -50,66 +103,8 @@ func Who(ctx context.Context) (id Identity, ok bool) {
 
 // Actor is the name under which the context's identity acts, and the request that it came with; "" for none.
 func Actor(ctx context.Context) (name, request string) {
-	if c, ok := ctx.Value(contextKey{}).(*caller); ok {
+	if c := callerOf(ctx); c != nil {
 		return c.Name, c.request
 	}
 	return "", ""
-}
-
-// Policy decides what an identity may do.
-type Policy struct{}
-
-// unauthorized is the text with which the real service refuses (data plane, section 4.1).
-const unauthorized = "authentication required, visit https://aka.ms/acr/authorization for more information."
-
-// Allow tells whether the context's identity may do all of acts on a scope of a registry (by its key). The error's
-// detail is the grant that was asked for. Errors: fault.Unauthenticated for nobody or somebody of another registry,
-// fault.Denied.
-func (Policy) Allow(ctx context.Context, registry string, on acr.Scope, acts ...acr.Action) error {
-	id, ok := ctx.Value(contextKey{}).(*caller)
-	if ok && id.system {
-		return nil
-	}
-	asked := func() acr.Grant { return acr.Grant{Type: on.Type, Name: on.Name, Actions: acts} }
-	if !ok || id.Registry != registry {
-		return fault.New(fault.Unauthenticated, unauthorized).With(asked())
-	}
-	for _, act := range acts {
-		if !id.may(act, on) {
-			return fault.New(fault.Denied, unauthorized).With(asked())
-		}
-	}
-	return nil
-}
-
-// Control tells whether the context's identity may do an operation of the management API, such as
-// Microsoft.ContainerRegistry/registries/tokens/write, on a scope: see arm.Within. Errors: fault.Unauthenticated,
-// fault.Denied.
-func (Policy) Control(ctx context.Context, scope, operation string) error {
-	id, ok := ctx.Value(contextKey{}).(*caller)
-	if ok && id.system {
-		return nil
-	}
-	if !ok {
-		return fault.New(fault.Unauthenticated, "authentication failed: the request carries no valid token")
-	}
-	return fault.New(fault.Denied, "the client %q has no authorization to perform action %q over scope %q", id.Name, operation, scope)
-}
-
-// Known tells whether the context has an identity of the registry at all. Errors: fault.Unauthenticated.
-func (Policy) Known(ctx context.Context, registry string) error {
-	id, ok := ctx.Value(contextKey{}).(*caller)
-	if ok && (id.system || id.Registry == registry) {
-		return nil
-	}
-	return fault.New(fault.Unauthenticated, unauthorized)
-}
-
-func (id *Identity) may(act acr.Action, on acr.Scope) bool {
-	for i := range id.Grants {
-		if id.Grants[i].Allows(act, on) {
-			return true
-		}
-	}
-	return false
 }

@@ -4,13 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"slices"
+	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/arm"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/oci"
@@ -18,10 +20,16 @@ import (
 
 // Options of the service. Zero lifetimes are the real service's.
 type Options struct {
-	DB          *meta.DB
-	Registries  *Registries
+	DB         *meta.DB
+	Registries *Registries
+	Principals Principals // nil: there is no directory
+	Tenant     string     // whose directory that is: a GUID in lower case
+	// Scope is the resource ID of a registry, below which its tokens and scope maps are kept and on which, or above, roles
+	// are assigned.
+	Scope       func(acr.Registry) arm.ID
 	AccessLife  time.Duration // of access tokens
 	RefreshLife time.Duration // of refresh tokens
+	Log         *slog.Logger
 }
 
 // Lifetimes of tokens, as the real service gives them.
@@ -31,12 +39,23 @@ const (
 	anonymousLife      = 5 * time.Minute
 )
 
+// How much is remembered of tokens, of subjects on registries and of principals.
+const (
+	rememberedTokens   = 2048
+	rememberedSubjects = 2048
+	rememberedPeople   = 2048
+)
+
 // Service checks credentials and gives out tokens.
 type Service struct {
 	opt      Options
 	keys     *keyring
-	verified *lru.Cache[bearerKey, verified]
+	verified *lru.Cache[bearerKey, *verified]
+	known    *lru.Cache[subjectKey, *rights]
+	people   *lru.Cache[string, *person]
+	used     *lru.Cache[string, time.Time]
 	throttle *throttle
+	checks   *Checks
 }
 
 // New makes the service and, in a new store, its first token key.
@@ -47,12 +66,22 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	if opt.RefreshLife == 0 {
 		opt.RefreshLife = defaultRefreshLife
 	}
-	remembered, err := lru.New[bearerKey, verified](2048)
-	if err != nil {
-		return nil, err
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{opt: opt, keys: &keyring{db: opt.DB, life: 2 * max(opt.RefreshLife, opt.AccessLife)}, verified: remembered, throttle: newThrottle(opt.DB.Now)}
-	return s, s.keys.load(ctx)
+	if opt.Scope == nil {
+		opt.Scope = func(r acr.Registry) arm.ID { return arm.Tenant(arm.Provider, "registries", r.Name) }
+	}
+	s := &Service{
+		opt: opt, throttle: newThrottle(opt.DB.Now), checks: NewChecks(),
+		keys: &keyring{db: opt.DB, life: 2 * max(opt.RefreshLife, opt.AccessLife)},
+	}
+	var errs [4]error
+	s.verified, errs[0] = lru.New[bearerKey, *verified](rememberedTokens)
+	s.known, errs[1] = lru.New[subjectKey, *rights](rememberedSubjects)
+	s.people, errs[2] = lru.New[string, *person](rememberedPeople)
+	s.used, errs[3] = lru.New[string, time.Time](rememberedSubjects)
+	return s, errors.Join(errors.Join(errs[:]...), s.keys.load(ctx))
 }
 
 // RotateKeys has tokens signed with a new key from now on; tokens signed with earlier ones hold until they expire.
@@ -73,8 +102,9 @@ func (s *Service) RotateKeysOlder(ctx context.Context, age time.Duration) error 
 	return err
 }
 
-// Password is the identity of a user name and password: the registry's admin user, or NullUser with a token in the
-// password's place. Guessing is slowed for each account and address. Errors: fault.Unauthenticated, fault.TooMany.
+// Password is the identity of a user name and password: the registry's admin user, a registry token, a client ID with a
+// secret or a user of the directory, or NullUser with a token of ours in the password's place. Guessing is slowed for each
+// account and address. Errors: fault.Unauthenticated, fault.TooMany.
 func (s *Service) Password(ctx context.Context, reg *Registry, user, password, address string) (Identity, error) {
 	if user == acr.NullUser {
 		return s.tokenAsPassword(ctx, reg, password)
@@ -82,28 +112,60 @@ func (s *Service) Password(ctx context.Context, reg *Registry, user, password, a
 	if err := s.throttle.allow(reg.Key, user, address); err != nil {
 		return Identity{}, err
 	}
+	id, err := s.login(ctx, reg, user, password, address)
+	switch {
+	case err == nil:
+		s.throttle.passed(reg.Key, user, address)
+	case fault.KindOf(err) == fault.Unauthenticated:
+		s.throttle.failed(reg.Key, user, address)
+	}
+	return id, err
+}
+
+// login asks in turn the admin user, the registry tokens and the directory for somebody of that name.
+func (s *Service) login(ctx context.Context, reg *Registry, user, password, address string) (Identity, error) {
 	id, err := s.admin(reg, user, password)
 	if err != nil {
-		s.throttle.failed(reg.Key, user, address)
+		var known bool
+		if id, known, err = s.registryToken(ctx, reg, user, password, address); !known && err == nil {
+			id, err = s.fromDirectory(ctx, reg, user, password, address)
+		}
+	}
+	if err != nil {
 		return Identity{}, err
 	}
-	s.throttle.passed(reg.Key, user, address)
+	r, err := s.rights(ctx, reg, &id)
+	if err != nil {
+		return Identity{}, err
+	}
+	if err := id.take(reg, r); err != nil {
+		return Identity{}, err
+	}
+	if !r.covered {
+		return Identity{}, noRights(reg, id.Name)
+	}
 	return id, nil
 }
 
+// noRights refuses who proved who it is and has no right on the registry.
+func noRights(reg *Registry, name string) error {
+	return fault.New(fault.Unauthenticated, "%s (%.100s has no role on registry %s: assign one)", unauthorized, name, reg.Name)
+}
+
 func (s *Service) admin(reg *Registry, user, password string) (Identity, error) {
-	match := 0
+	match, which := 0, ""
 	for _, p := range reg.passwords {
 		// An unset password never matches, and takes as long.
-		match |= subtle.ConstantTimeCompare([]byte(p), []byte(password)) & nonEmpty(p)
+		if m := subtle.ConstantTimeCompare([]byte(p), []byte(password)) & nonEmpty(p); m == 1 {
+			match, which = 1, p
+		}
 	}
 	if !strings.EqualFold(user, reg.Name) || match == 0 {
 		return Identity{}, fault.New(fault.Unauthenticated, unauthorized)
 	}
-	if !reg.AdminUserEnabled {
-		return Identity{}, fault.New(fault.Unauthenticated, "the admin user of registry %s is disabled", reg.Name)
-	}
-	return adminIdentity(reg), nil
+	id := adminIdentity(reg)
+	id.claim.Credential = reg.fingerprint(which)
+	return id, nil
 }
 
 func nonEmpty(s string) int {
@@ -114,42 +176,132 @@ func nonEmpty(s string) int {
 }
 
 func adminIdentity(reg *Registry) Identity {
-	return Identity{Name: reg.Name, Registry: reg.Key, Grants: acr.Everything}
+	return Identity{Name: reg.Name, Registry: reg.Key, Grants: acr.Everything, claim: claim{Kind: adminSubject}}
+}
+
+// registryToken logs a registry token in; known is whether there is one of that name. Errors: fault.Unauthenticated with the
+// real service's text, fault.TooMany.
+func (s *Service) registryToken(ctx context.Context, reg *Registry, user, password, address string) (id Identity, known bool, err error) {
+	if acr.CheckTokenName(user) != nil {
+		return Identity{}, false, nil
+	}
+	at := s.scope(reg).Child("tokens", user)
+	var tok acr.Token
+	err = s.opt.DB.Look(ctx, func(tx *meta.Tx) (err error) { tok, _, err = meta.Get[acr.Token](tx, at); return err })
+	if errors.Is(err, fault.NotFound) {
+		return Identity{}, false, nil
+	}
+	if err != nil {
+		return Identity{}, true, err
+	}
+	for _, p := range tok.Passwords {
+		match, err := s.checks.Verify(ctx, p.Verifier, password, address)
+		if err != nil {
+			return Identity{}, true, err
+		}
+		if !match {
+			continue
+		}
+		if p.Expiry != nil && !s.opt.DB.Now().Before(*p.Expiry) {
+			return Identity{}, true, fault.New(fault.Unauthenticated, "%s of token %s expired at %s: generate a new one",
+				p.Name, tok.Name, p.Expiry.UTC().Format(time.RFC3339)).With(visit)
+		}
+		id := Identity{Name: tok.Name, Registry: reg.Key, claim: claim{Kind: tokenSubject, ID: strings.ToLower(tok.Name), Credential: credentialOf(p)}}
+		if p.Expiry != nil {
+			id.until = *p.Expiry
+		}
+		s.use(ctx, at.Key(), at.Key()+"/"+p.Name)
+		return id, true, nil
+	}
+	return Identity{}, true, fault.New(fault.Unauthenticated, "Incorrect Password").With(visit)
+}
+
+// visit is what the real service sends as the detail of a token's wrong password.
+const visit = "Please visit https://aka.ms/acr#UNAUTHORIZED for more information."
+
+// use notes that something was used, once a minute. It is no reason to refuse if that fails.
+func (s *Service) use(ctx context.Context, ids ...string) {
+	now := s.opt.DB.Now()
+	if last, ok := s.used.Get(ids[len(ids)-1]); ok && now.Sub(last) < time.Minute && !now.Before(last) {
+		return
+	}
+	s.used.Add(ids[len(ids)-1], now)
+	if err := s.opt.DB.Note(ctx, func(tx *meta.Tx) error {
+		var err error
+		for _, id := range ids {
+			err = errors.Join(err, tx.Use(id))
+		}
+		return err
+	}); err != nil {
+		s.opt.Log.WarnContext(ctx, "last use not noted", "of", ids, "error", err)
+	}
+}
+
+// fromDirectory logs a principal in.
+func (s *Service) fromDirectory(ctx context.Context, reg *Registry, user, password, address string) (Identity, error) {
+	if s.opt.Principals == nil {
+		return Identity{}, fault.New(fault.Unauthenticated, unauthorized)
+	}
+	p, err := s.opt.Principals.Login(ctx, user, password, address)
+	if err == nil {
+		return principalIdentity(reg, p), nil
+	}
+	// What the real service says of clients; of users it says nothing more.
+	text, client := unauthorized, acr.GUID(strings.ToLower(user))
+	switch kind := fault.KindOf(err); {
+	case kind == fault.NotFound && client:
+		text = "Application not registered with AAD."
+	case kind == fault.Unauthenticated && client:
+		text = "Invalid clientid or client secret."
+	case kind != fault.NotFound && kind != fault.Unauthenticated && kind != fault.Invalid:
+		return Identity{}, err
+	}
+	return Identity{}, &fault.Error{Kind: fault.Unauthenticated, Message: text, Err: err}
+}
+
+// principalIdentity is a principal on a registry.
+func principalIdentity(reg *Registry, p Principal) Identity {
+	return Identity{Name: p.Name, Registry: reg.Key, claim: claim{Kind: principalSubject, ID: p.ref()}}
 }
 
 func (s *Service) tokenAsPassword(ctx context.Context, reg *Registry, value string) (Identity, error) {
-	c, err := s.parse(ctx, reg, value)
+	c, err := s.parse(ctx, reg, value, s.opt.DB.Now())
 	if err != nil {
 		return Identity{}, err
 	}
-	return s.subject(reg, c)
+	return s.subject(ctx, reg, c)
 }
 
 // RefreshToken is the identity that a refresh token stands for. Errors: fault.Unauthenticated.
 func (s *Service) RefreshToken(ctx context.Context, reg *Registry, value string) (Identity, error) {
-	c, err := s.parse(ctx, reg, value)
+	c, err := s.parse(ctx, reg, value, s.opt.DB.Now())
 	if err != nil {
 		return Identity{}, err
 	}
 	if c.GrantType != refreshToken {
 		return Identity{}, fault.New(fault.Unauthenticated, "this is no refresh token")
 	}
-	return s.subject(reg, c)
+	return s.subject(ctx, reg, c)
 }
 
 // subject gives a token's subject the rights that it has now; an access token never more than its own, nor for longer.
-func (s *Service) subject(reg *Registry, c claims) (Identity, error) {
-	id := Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access, until: time.Unix(c.Expires, 0)}
-	if err := s.stillOpen(reg, id); err != nil {
+func (s *Service) subject(ctx context.Context, reg *Registry, c claims) (Identity, error) {
+	id := bearer(reg, c)
+	switch {
+	case c.GrantType == refreshToken && c.Acre.Kind == anonymousSubject:
+		return Identity{}, fault.New(fault.Unauthenticated, "nobody in particular has no refresh token")
+	case c.GrantType == refreshToken:
+		id.Grants, id.limited = nil, false
+	case c.GrantType == accessToken:
+		id.until = time.Unix(c.Expires, 0)
+	default:
+		return Identity{}, fault.New(fault.Unauthenticated, "this is neither an access token nor a refresh token")
+	}
+	r, err := s.rights(ctx, reg, &id)
+	if err != nil {
 		return Identity{}, err
 	}
-	if c.GrantType == refreshToken {
-		if c.Subject != reg.Name {
-			return Identity{}, fault.New(fault.Unauthenticated, "%.100s is not known to registry %s any more", c.Subject, reg.Name)
-		}
-		id.Grants, id.until = acr.Everything, time.Time{}
-	}
-	return id, nil
+	return id, id.take(reg, r)
 }
 
 // Allow is Policy.Allow, for a face that would otherwise read a body for nothing.
@@ -162,31 +314,78 @@ func (s *Service) Known(ctx context.Context, reg *Registry) error {
 	return Policy{}.Known(ctx, reg.Key)
 }
 
-// Anonymous is nobody in particular, where the registry lets anybody pull. Errors: fault.Unauthenticated.
+// Anonymous is nobody in particular, where the registry lets anybody pull, be it from some repositories only.
+// Errors: fault.Unauthenticated.
 func (s *Service) Anonymous(reg *Registry) (Identity, error) {
-	if !reg.AnonymousPullEnabled {
+	grants := anonymousGrants(reg)
+	if len(grants) == 0 {
 		return Identity{}, fault.New(fault.Unauthenticated, unauthorized)
 	}
-	return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, Grants: acr.AnonymousRights}, nil
+	return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, Grants: grants, claim: claim{Kind: anonymousSubject}}, nil
 }
 
 // Access makes an access token of what the identity may do of what was asked: less than asked is no error.
 // Anonymous tokens hold all that anybody may, whatever was asked.
 func (s *Service) Access(reg *Registry, service string, id Identity, asked []acr.Grant) (Token, error) {
-	if id.Name == acr.AnonymousSubject {
-		return s.token(reg, service, id, accessToken, acr.AnonymousPull)
+	if id.claim.Kind == anonymousSubject {
+		grants := acr.AnonymousPull
+		if !reg.AnonymousPullEnabled {
+			grants = anonymousGrants(reg)
+		}
+		return s.token(reg, service, id, accessToken, grants)
 	}
-	asked = slices.DeleteFunc(slices.Clone(asked), func(g acr.Grant) bool {
-		catalog := g.Type == acr.Catalog.Type && g.Name == acr.Catalog.Name
-		return !catalog && (g.Type != "repository" || g.Name != "*" && oci.CheckName(g.Name) != nil)
-	})
-	return s.token(reg, service, id, accessToken, acr.Intersect(asked, id.Grants))
+	return s.token(reg, service, id, accessToken, id.narrow(reg, asked))
+}
+
+// narrow is what of asked the identity may do: entries that lose every action fall away, and * comes back as single actions
+// where not all of them are allowed. Where repository roles count, principals have to name each repository.
+func (id *Identity) narrow(reg *Registry, asked []acr.Grant) []acr.Grant {
+	out := []acr.Grant{}
+	for _, g := range asked {
+		on := acr.Scope{Type: g.Type, Name: g.Name}
+		switch {
+		case g.Type == "repository":
+			if g.Name == "*" && id.claim.Kind == principalSubject && reg.Permissions == acr.AbacPermissions || g.Name != "*" && oci.CheckName(g.Name) != nil {
+				continue
+			}
+		case on != acr.Catalog && on != acr.DeletedCatalog && g.Type != "gateway":
+			continue
+		}
+		var acts []acr.Action
+		for _, act := range g.Actions {
+			switch {
+			case id.may(act, on) || on == acr.Catalog && act == acr.All && id.listsOwn():
+				acts = append(acts, act)
+			case act == acr.All:
+				for _, single := range singleActs(g.Type) {
+					if id.may(single, on) {
+						acts = append(acts, single)
+					}
+				}
+			}
+		}
+		if len(acts) > 0 {
+			out = append(out, acr.Grant{Type: g.Type, Name: g.Name, Actions: acts})
+		}
+	}
+	return out
+}
+
+// singleActs are the actions that * stands for and that tokens name.
+func singleActs(kind string) []acr.Action {
+	switch kind {
+	case "repository":
+		return repositoryActs[:len(repositoryActs)-1] // without Overwrite
+	case "gateway":
+		return gatewayActs
+	}
+	return nil
 }
 
 // Refresh makes a refresh token for an identity that logged in. There is none, and no error, for anybody and for who came
 // with an access token: a refresh token gives all that the user may do, and an access token no more than it holds.
 func (s *Service) Refresh(reg *Registry, service string, id Identity) (Token, error) {
-	if id.Name == acr.AnonymousSubject || !id.until.IsZero() {
+	if id.claim.Kind == anonymousSubject || id.limited {
 		return Token{}, nil
 	}
 	return s.token(reg, service, id, refreshToken, nil)

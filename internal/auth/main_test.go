@@ -57,7 +57,7 @@ func node(t *testing.T, db *meta.DB) *Service {
 func operator(ctx context.Context) context.Context { return As(ctx, System("test")) }
 
 // put stores a registry with its passwords, past every cache.
-func put(t *testing.T, db *meta.DB, r acr.Registry, passwords ...string) {
+func put(t testing.TB, db *meta.DB, r acr.Registry, passwords ...string) {
 	t.Helper()
 	id := arm.Registry("sub", "group", r.Name)
 	err := db.Update(t.Context(), func(tx *meta.Tx) error {
@@ -87,7 +87,7 @@ func registry(name string) acr.Registry {
 }
 
 // get finds a registry through the service's cache.
-func get(t *testing.T, s *Service, key string) *Registry {
+func get(t testing.TB, s *Service, key string) *Registry {
 	t.Helper()
 	reg, err := s.opt.Registries.Get(t.Context(), key)
 	if err != nil {

@@ -41,6 +41,21 @@ type Principals interface {
 	// Login checks a client ID and secret, or a user name and password. Errors: fault.Unauthenticated, fault.TooMany;
 	// fault.NotFound where the directory knows nobody of that name.
 	Login(ctx context.Context, name, secret, address string) (Principal, error)
-	// Principal is who has an object ID, with the groups of now. Errors: fault.NotFound for who is gone or disabled.
+	// Principal is who has an object ID, or is known by a TrustRef, with the groups and rules of now, which may be a second
+	// old. Errors: fault.NotFound for who is gone, disabled or trusted no more.
 	Principal(ctx context.Context, objectID string) (Principal, error)
+}
+
+// Redeemer is what Principals may do besides: take the refresh tokens that the directory gave out, as an old grant of
+// /oauth2/exchange demands. Errors: as Verify.
+type Redeemer interface {
+	Redeem(ctx context.Context, refreshToken, tenant string) (Verified, error)
+}
+
+// ref is what the principal is found by again.
+func (p Principal) ref() string {
+	if p.TrustRef != "" {
+		return p.TrustRef
+	}
+	return p.ID
 }

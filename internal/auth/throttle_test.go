@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,27 @@ import (
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/meta/metatest"
 )
+
+// clock stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func newService(t *testing.T, db *meta.DB) *auth.Service {
+	t.Helper()
+	s, err := auth.New(t.Context(), auth.Options{DB: db, Registries: auth.NewRegistries(db)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 // Failures are counted against the account, however its name is written.
 func TestThrottleKnowsANameInAnyCase(t *testing.T) {

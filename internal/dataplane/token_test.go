@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/acre-registry/acre/internal/acr"
-	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/resource"
 )
 
@@ -412,7 +411,14 @@ func TestTokenOfAnotherRegistry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := auth.Identity{Name: "acre", Registry: other.Key, Grants: acr.Everything}
+		admin, err := s.resources.Credentials(system(t), "other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := s.auth.Password(t.Context(), other, "other", admin.Passwords[acr.Password1], "192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
 		access, err := s.auth.Access(other, "other.example.com", id, acr.Everything)
 		if err != nil {
 			t.Fatal(err)
