@@ -107,6 +107,9 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 // Tenant is the ID of the tenant.
 func (s *Service) Tenant() string { return s.opt.Tenant }
 
+// Issuer is the claim iss of the tenant's access tokens.
+func (s *Service) Issuer() string { return s.opt.Issuer }
+
 // Domain is the tenant's first domain name; "" where it has none.
 func (s *Service) Domain() string {
 	if len(s.opt.Domains) == 0 {
