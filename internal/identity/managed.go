@@ -1,0 +1,127 @@
+package identity
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/directory"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/web"
+)
+
+// errNotMetadata answers those who look whether there is a metadata service, and all who did not mean one: a browser, or
+// a server that was talked into asking, cannot set the header.
+var errNotMetadata = failure(fault.Invalid, "bad_request", 90130, "Required metadata header not specified or not correct")
+
+// metadataToken answers GET /metadata/identity/oauth2/token, as a virtual machine's metadata service does.
+func (f *Face) metadataToken(c *call) error {
+	if !f.opt.Metadata {
+		return fault.New(fault.NotFound, "there is no metadata service here")
+	}
+	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
+		return errNotMetadata
+	}
+	if err := c.fromHere(); err != nil {
+		return err
+	}
+	return f.managedToken(c, c.r.URL.Query())
+}
+
+// appServiceToken answers GET /msi/token, as App Service does in both of its versions.
+func (f *Face) appServiceToken(c *call) error {
+	sent := c.r.Header.Get("X-Identity-Header")
+	if sent == "" {
+		sent = c.r.Header.Get("Secret")
+	}
+	if f.opt.MetadataSecret == "" || subtle.ConstantTimeCompare([]byte(sent), []byte(f.opt.MetadataSecret)) != 1 {
+		return failure(fault.Unauthenticated, "invalid_client", 0,
+			"The header X-IDENTITY-HEADER, or secret, does not hold this server's; it is the setting of the metadata endpoint.")
+	}
+	return f.managedToken(c, c.r.URL.Query())
+}
+
+// shellToken answers POST /msi/token, as Cloud Shell does.
+func (f *Face) shellToken(c *call) error {
+	if !f.opt.Metadata {
+		return fault.New(fault.NotFound, "there is no metadata service here")
+	}
+	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
+		return errNotMetadata
+	}
+	if err := c.fromHere(); err != nil {
+		return err
+	}
+	form, err := c.form()
+	if err != nil {
+		return err
+	}
+	return f.managedToken(c, form)
+}
+
+// fromHere refuses who is not on this machine, or came through a proxy on it. Errors: fault.Blocked.
+func (c *call) fromHere() error {
+	if c.r.Header.Get("X-Forwarded-For") != "" || c.r.Header.Get("Forwarded") != "" {
+		return fault.New(fault.Blocked, "tokens of managed identities are for programs on this machine, and not for proxies")
+	}
+	if a := c.info.Address; !a.IsLoopback() {
+		return fault.New(fault.Blocked, "tokens of managed identities are for programs on this machine, and %s is not its address", a)
+	}
+	return nil
+}
+
+// managedToken reads the identity and the resource in the words of every flavour.
+func (f *Face) managedToken(c *call, q url.Values) error {
+	first := func(names ...string) string {
+		for _, n := range names {
+			if v := q.Get(n); v != "" {
+				return v
+			}
+		}
+		return ""
+	}
+	ask := directory.ManagedAsk{
+		Resource:   q.Get("resource"),
+		ClientID:   first("client_id", "clientid"),
+		ObjectID:   first("object_id", "principal_id"),
+		ResourceID: first("msi_res_id", "mi_res_id"),
+	}
+	t, err := f.opt.Directory.ManagedToken(auth.As(c.r.Context(), auth.System("metadata")), ask)
+	if err != nil {
+		return err
+	}
+	c.info.Actor = t.ClientID
+	v := versionOne(t)
+	v.ClientID = t.ClientID
+	return web.WriteJSON(c.w, http.StatusOK, v)
+}
+
+// tokenV1 is an answer of version 1 and of the metadata endpoints: its numbers are strings.
+type tokenV1 struct {
+	Type       string `json:"token_type"`
+	Scope      string `json:"scope,omitempty"`
+	Expires    string `json:"expires_in"`
+	ExpiresExt string `json:"ext_expires_in"`
+	ExpiresOn  string `json:"expires_on"`
+	NotBefore  string `json:"not_before"`
+	Resource   string `json:"resource"`
+	Access     string `json:"access_token"`
+	Refresh    string `json:"refresh_token,omitempty"`
+	ID         string `json:"id_token,omitempty"`
+	ClientInfo string `json:"client_info,omitempty"`
+	ClientID   string `json:"client_id,omitempty"`
+}
+
+func versionOne(t directory.Tokens) tokenV1 {
+	life := strconv.Itoa(seconds(t))
+	return tokenV1{
+		Type: "Bearer", Expires: life, ExpiresExt: life, Resource: t.Resource, Access: t.Access, Refresh: t.Refresh, ID: t.ID,
+		ExpiresOn: strconv.FormatInt(t.Expires.Unix(), 10), NotBefore: strconv.FormatInt(t.Issued.Unix(), 10),
+	}
+}
+
+// seconds is a token's life; one less than it has, so that nobody uses it in its last.
+func seconds(t directory.Tokens) int { return int(t.Expires.Sub(t.Issued).Seconds()) - 1 }
