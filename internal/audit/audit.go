@@ -15,12 +15,13 @@
 package audit
 
 import (
+	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/meta"
 )
 
@@ -41,12 +42,12 @@ type Options struct {
 // Service is the room.
 type Service struct {
 	opt     Options
+	policy  auth.Policy
 	queue   chan entry
-	lost    atomic.Int64
+	jammed  atomic.Bool   // nobody waits for room until rows are written again
+	lost    atomic.Int64  // rows that no row tells of yet
 	gone    chan struct{} // closed when nothing more is taken from the queue
-	end     sync.Once
 	metrics metrics
-	numbers sync.Map // of registries, by key
 }
 
 // entry is a row on its way.
@@ -57,7 +58,7 @@ type entry struct {
 
 const (
 	queueSize = 16 << 10
-	patience  = time.Second // how long who hands in a row waits for room
+	patience  = 250 * time.Millisecond // how long who hands in a row waits for room
 )
 
 // New makes the room; Run writes what is handed in.
@@ -71,17 +72,23 @@ func New(opt Options) *Service {
 	return &Service{opt: opt, queue: make(chan entry, queueSize), gone: make(chan struct{}), metrics: newMetrics()}
 }
 
+// put hands a row to Run.
 func (s *Service) put(e entry) {
 	select {
 	case s.queue <- e:
 		return
 	default:
 	}
+	if s.jammed.Load() {
+		s.lose(1)
+		return
+	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case s.queue <- e:
 	case <-timer.C:
+		s.jammed.Store(true)
 		s.lose(1)
 	case <-s.gone:
 		s.lose(1)
@@ -91,4 +98,13 @@ func (s *Service) put(e entry) {
 func (s *Service) lose(n int) {
 	s.lost.Add(int64(n))
 	s.metrics.lost.Add(float64(n))
+}
+
+// may tells whether the caller may read a registry's rows; "" for those of the installation. Errors: fault.Denied and
+// its like.
+func (s *Service) may(ctx context.Context, registry string) error {
+	if registry == "" {
+		return s.policy.Control(ctx, "/", "Microsoft.Authorization/auditEvents/read")
+	}
+	return s.policy.Control(ctx, s.opt.Scope(registry), "Microsoft.ContainerRegistry/registries/auditEvents/read")
 }

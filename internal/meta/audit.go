@@ -121,9 +121,10 @@ func (tx *Tx) AuditHeads() ([]AuditHead, error) {
 	return out, err
 }
 
-// AuditedRegistries lists the registries that have rows, and those without a head that have some nevertheless.
-func (tx *Tx) AuditedRegistries() ([]int64, error) {
-	return list[int64](tx, "SELECT registry FROM audit_head UNION SELECT DISTINCT registry FROM audit ORDER BY 1")
+// AuditedRegistries lists the registries that have rows, or should: those of whose log some were made.
+func (tx *Tx) AuditedRegistries(follower string) ([]int64, error) {
+	return list[int64](tx, `SELECT registry FROM audit_head UNION SELECT registry FROM audit
+		UNION SELECT registry FROM cursor WHERE follower = ? AND seq > 0 ORDER BY 1`, follower)
 }
 
 // AuditAfter reads at most limit segments of a registry that begin after a row, oldest first.
@@ -137,14 +138,13 @@ func (tx *Tx) AuditFrom(registry, seq int64, limit int) ([]AuditSegment, error) 
 		registry, seq-maxSegment, seq, limit)
 }
 
-// AuditBefore reads at most limit segments of a registry that begin before a row, newest first, and that have rows of
-// the time from until to.
-func (tx *Tx) AuditBefore(registry, seq int64, from, to time.Time, limit int) ([]AuditSegment, error) {
-	return tx.segments(`SELECT seq, last, body FROM audit WHERE registry = ? AND seq < ? AND until >= ? AND at <= ?
-		ORDER BY seq DESC LIMIT ?`, registry, seq, from.UnixMicro(), to.UnixMicro(), limit)
+// AuditBefore reads at most limit segments of a registry that begin before a row and end after another, newest first.
+func (tx *Tx) AuditBefore(registry, after, before int64, limit int) ([]AuditSegment, error) {
+	return tx.segments("SELECT seq, last, body FROM audit WHERE registry = ? AND seq < ? AND seq > ? AND last > ? ORDER BY seq DESC LIMIT ?",
+		registry, before, after-maxSegment, after, limit)
 }
 
-// AuditSeqAt finds a row before which all rows up to a time lie; 0 where there is none.
+// AuditSeqAt is the last row of the newest segment that begins at a time or before; 0 where there is none.
 func (tx *Tx) AuditSeqAt(registry int64, to time.Time) (int64, error) {
 	var seq int64
 	_, err := tx.one("SELECT last FROM audit WHERE registry = ? AND at <= ? ORDER BY at DESC, seq DESC LIMIT 1",
@@ -165,6 +165,20 @@ func (tx *Tx) segments(query string, args ...any) ([]AuditSegment, error) {
 	return out, err
 }
 
+// AuditBase is the last row of a registry that went after its time; 0 where none did.
+func (tx *Tx) AuditBase(registry int64) (int64, error) {
+	var base int64
+	_, err := tx.one("SELECT base FROM audit_head WHERE registry = ?", []any{registry}, &base)
+	return base, err
+}
+
+// RegistryName is a registry's lower-case name by its number; "" where there is none.
+func (tx *Tx) RegistryName(registry int64) (string, error) {
+	var name string
+	_, err := tx.one("SELECT name FROM registry WHERE id = ?", []any{registry}, &name)
+	return name, err
+}
+
 // AuditFiled notes that the file sink has the rows of a registry up to one.
 func (tx *Tx) AuditFiled(registry, seq int64) error {
 	_, err := tx.exec("UPDATE audit_head SET filed = ? WHERE registry = ? AND filed < ?", seq, registry, seq)
@@ -177,28 +191,36 @@ func (tx *Tx) TrimAudit(registry int64, before time.Time, limit int) (int64, err
 	if _, _, err := tx.takeAudit(registry, 0); err != nil { // nobody else trims or appends until the end
 		return 0, err
 	}
-	segments, err := tx.segments(`SELECT seq, last, body FROM audit WHERE registry = ? AND last < (SELECT seq FROM audit_head WHERE registry = ?)
+	var from, last, to int64 // the first row, the last segment's first row, its last row
+	err := tx.each(`SELECT seq, last FROM audit WHERE registry = ? AND last < (SELECT seq FROM audit_head WHERE registry = ?)
 		AND seq < (SELECT COALESCE(MIN(seq), ?) FROM audit WHERE registry = ? AND until >= ?) ORDER BY seq LIMIT ?`,
-		registry, registry, int64(1)<<62, registry, before.UnixMicro(), limit)
-	if err != nil || len(segments) == 0 {
+		[]any{registry, registry, int64(1) << 62, registry, before.UnixMicro(), limit}, func(scan func(...any) error) error {
+			err := scan(&last, &to)
+			if from == 0 {
+				from = last
+			}
+			return err
+		})
+	if err != nil || to == 0 {
 		return 0, err
 	}
-	last := segments[len(segments)-1]
-	entries, err := acr.AuditEntries(last.Body)
+	segments, err := tx.AuditAfter(registry, last-1, 1)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := acr.AuditEntries(segments[0].Body)
 	if err != nil || len(entries) == 0 {
-		return 0, errors.Join(fmt.Errorf("trim the audit of registry %d: the segment at row %d cannot be read", registry, last.Seq), err)
+		return 0, errors.Join(fmt.Errorf("trim the audit of registry %d: the segment at row %d cannot be read", registry, last), err)
 	}
 	sum := entries[len(entries)-1].Sum
-	gone, err := tx.exec("DELETE FROM audit WHERE registry = ? AND seq <= ?", registry, last.Seq)
-	if err != nil || gone == 0 {
+	if _, err := tx.exec("DELETE FROM audit WHERE registry = ? AND seq <= ?", registry, last); err != nil {
 		return 0, err
 	}
-	if _, err := tx.exec("UPDATE audit_head SET base = ?, base_sum = ? WHERE registry = ?", last.Last, sum[:], registry); err != nil {
+	if _, err := tx.exec("UPDATE audit_head SET base = ?, base_sum = ? WHERE registry = ?", to, sum[:], registry); err != nil {
 		return 0, err
 	}
-	rows := last.Last - segments[0].Seq + 1
-	return rows, tx.AppendAudit(registry, &acr.AuditRow{Category: acr.Changes, OperationName: acr.AuditTrimmed,
-		Identity: "system:audit", Count: int(rows), Through: last.Last, Sum: hex.EncodeToString(sum[:])})
+	return to - from + 1, tx.AppendAudit(registry, &acr.AuditRow{Category: acr.Changes, OperationName: acr.AuditTrimmed,
+		Identity: "system:audit", Count: int(to - from + 1), Through: to, Sum: hex.EncodeToString(sum[:])})
 }
 
 // auditChange chains a row about a resource that is written or removed in this transaction. doc is nil for one removed.
