@@ -156,10 +156,12 @@ func TestReadOnlyDisk(t *testing.T) {
 	if err := l.check(c); err != nil {
 		t.Errorf("while the disk is read-only: %v", err)
 	}
-	_, _, err := c.pushImage("readonly/app", "refused", []byte("x"))
-	var refused *refusedError
-	if !errors.As(err, &refused) || !slices.Contains([]int{http.StatusServiceUnavailable, http.StatusInsufficientStorage}, refused.Status) || refused.code() == "" {
-		t.Errorf("push to a read-only disk: %v, want 503 or 507 with an error envelope", err)
+	for _, size := range layerSizes {
+		_, err := c.pushBlob("readonly/app", randomBytes(size))
+		var refused *refusedError
+		if !errors.As(err, &refused) || !slices.Contains([]int{http.StatusServiceUnavailable, http.StatusInsufficientStorage}, refused.Status) || refused.code() == "" {
+			t.Errorf("push of %d bytes to a read-only disk: %v, want 503 or 507 with an error envelope", size, err)
+		}
 	}
 	s.proc.kill()
 	repair()

@@ -83,12 +83,15 @@ func (p *pusher) push(c *client) error {
 	return p.remove(c)
 }
 
+// layerSizes bound layers: some are kept in rows, some as objects, and some become objects on their way.
+var layerSizes = []int{4 << 10, 20 << 10, 200 << 10}
+
 // image pushes some layers, each by another of the ways of the protocol, then a manifest and its tag.
 func (p *pusher) image(c *client) error {
 	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest}
 	m.SchemaVersion = 2
 	for range 1 + p.rng.IntN(3) {
-		size := 32 + p.rng.IntN(1<<p.rng.IntN(18)) // enough that no two are alike
+		size := 32 + p.rng.IntN(layerSizes[p.rng.IntN(len(layerSizes))]) // enough that no two are alike
 		data := make([]byte, size)
 		seed := [32]byte{}
 		for j := range seed {
