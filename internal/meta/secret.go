@@ -19,7 +19,8 @@ type Secret struct {
 	Created time.Time
 }
 
-// PutSecret seals a value under a name; the one that was there is replaced.
+// PutSecret seals a value under a name; the one that was there is replaced. It moves the generation on: an admin user's
+// passwords are remembered with its registry.
 func (tx *Tx) PutSecret(name string, value []byte) error {
 	sealed, err := tx.db.opt.seal(name, value)
 	if err != nil {
@@ -27,7 +28,10 @@ func (tx *Tx) PutSecret(name string, value []byte) error {
 	}
 	_, err = tx.exec(`INSERT INTO secret (name, sealed, created) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed, created = excluded.created`, name, sealed, tx.now())
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.changed()
 }
 
 // NewSecret is PutSecret unless the name is taken; put tells which.
