@@ -58,7 +58,7 @@ func (r Registry) upload(repo, id string) *upload {
 
 // read takes the row as the one before left it. Errors: BLOB_UPLOAD_UNKNOWN.
 func (u *upload) read(ctx context.Context) error {
-	since, ok := u.r.uploadBegun(u.repo, u.id)
+	since, ok := u.r.UploadBegun(u.repo, u.id)
 	known, _ := u.r.s.rowless.Get(u.id)
 	if !ok || known == ended {
 		return meta.UploadUnknown(u.id)
@@ -90,7 +90,7 @@ func (r Registry) ResumeUpload(ctx context.Context, repo, id string) (oci.Upload
 		return nil, err
 	}
 	u := r.upload(repo, id)
-	if _, ok := r.uploadBegun(repo, id); !ok {
+	if _, ok := r.UploadBegun(repo, id); !ok {
 		return nil, meta.UploadUnknown(id) // before anybody is cut off for it
 	}
 	if r.s.db.Shared() { // the lease makes a row, which must not bring back what has ended

@@ -19,8 +19,9 @@ func (r Registry) newUploadID(repo string) string {
 	return r.signUpload(repo, strings.ToLower(rand.Text())+"-"+strconv.FormatInt(r.s.db.Now().Unix(), 36))
 }
 
-// uploadBegun tells when an upload of the repository began; ok is false for an ID that was not given out for it.
-func (r Registry) uploadBegun(repo, id string) (at time.Time, ok bool) {
+// UploadBegun tells when an upload of the repository began; ok is false for an ID that was not given out for it. The ID
+// says so to whoever has it, so no right is asked for.
+func (r Registry) UploadBegun(repo, id string) (at time.Time, ok bool) {
 	i := strings.LastIndexByte(id, '-')
 	if i < 0 || !hmac.Equal([]byte(id), []byte(r.signUpload(repo, id[:i]))) {
 		return time.Time{}, false

@@ -7,6 +7,7 @@ package dataplane
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/fault"
@@ -19,6 +20,9 @@ type Options struct {
 	Auth *auth.Service
 	// Contents is what a registry contains, with whatever wraps it.
 	Contents func(*auth.Registry) oci.Registry
+	// UploadBegun tells when an upload began, by its ID, and is false for one that was not given out for the repository: a
+	// push may outlive the token that it began with.
+	UploadBegun func(reg *auth.Registry, repo, id string) (at time.Time, ok bool)
 	// Tokens bounds how often one client asks for tokens; nil = it does not.
 	Tokens *web.Rate
 }
@@ -44,10 +48,15 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 	q.info.Registry, q.info.Repository = reg.Key, q.repo
 	op, ok := operations[q.kind][r.Method]
 	if !ok {
-		q.info.Operation = "unknown"
-		return errNoRoute
+		op.name = "unknown"
 	}
 	q.info.Operation = op.name
+	if err := f.opt.Auth.Network(r.Context(), reg, q.info.Address, q.info.Private); err != nil {
+		return err
+	}
+	if !ok {
+		return errNoRoute
+	}
 	if op.open {
 		if err := f.opt.Tokens.Take(q.info.Address); err != nil {
 			return err
@@ -60,7 +69,7 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 	}
 	if id != nil {
 		q.info.Actor = id.Name
-		r = r.WithContext(auth.ForRequest(r.Context(), *id, q.info.ID))
+		r = r.WithContext(auth.ForRequest(r.Context(), id.From(q.info.Address, q.info.Private), q.info.ID))
 	}
 	return op.do(f, q, w, r)
 }
@@ -90,7 +99,7 @@ func (f *Face) authenticate(q *request, r *http.Request) (*auth.Identity, error)
 		return nil, nil
 	}
 	if token, ok := cutScheme(header, "Bearer "); ok {
-		id, err := f.opt.Auth.Bearer(r.Context(), q.reg, token)
+		id, err := f.bearer(q, r, token)
 		switch {
 		case err == nil:
 			return &id, nil
@@ -108,6 +117,19 @@ func (f *Face) authenticate(q *request, r *http.Request) (*auth.Identity, error)
 		return nil, withChallenge(err, basic)
 	}
 	return &id, nil
+}
+
+// bearer is the identity of an access token, which for an upload may have ended since that began.
+func (f *Face) bearer(q *request, r *http.Request, token string) (auth.Identity, error) {
+	id, err := f.opt.Auth.Bearer(r.Context(), q.reg, token)
+	if err == nil || q.kind != upload || f.opt.UploadBegun == nil || fault.KindOf(err) != fault.Unauthenticated {
+		return id, err
+	}
+	begun, ok := f.opt.UploadBegun(q.reg, q.repo, q.ref)
+	if !ok {
+		return id, err
+	}
+	return f.opt.Auth.Upload(r.Context(), q.reg, token, q.repo, begun)
 }
 
 func cutScheme(header, scheme string) (rest string, ok bool) {

@@ -23,6 +23,7 @@ const (
 	repository // /acr/v1/<name>
 	tag        // /acr/v1/<name>/_tags/<tag>
 	token
+	exchange
 )
 
 // route is a path, taken apart. Nothing in it is checked yet.
@@ -50,6 +51,7 @@ var operations = map[kind]map[string]operation{
 		"GET":  {name: "token", open: true, do: (*Face).tokenByGet},
 		"POST": {name: "token", open: true, do: (*Face).tokenByPost},
 	},
+	exchange: {"POST": {name: "exchange", open: true, do: (*Face).exchange}},
 	manifest: {
 		"GET":    {name: "manifest_get", do: (*Face).manifest},
 		"HEAD":   {name: "manifest_head", do: (*Face).manifest},
@@ -81,8 +83,11 @@ func parse(path string) route {
 	if p, ok := strings.CutPrefix(path, "/acr/v1/"); ok {
 		return parseACR(p)
 	}
-	if path == "/oauth2/token" {
+	switch path {
+	case "/oauth2/token":
 		return route{kind: token}
+	case "/oauth2/exchange":
+		return route{kind: exchange}
 	}
 	return route{}
 }

@@ -30,13 +30,9 @@ func (f *Face) tokenByGet(q *request, w http.ResponseWriter, r *http.Request) er
 // tokenByPost answers POST /oauth2/token: the grants password and refresh_token. Password without a user name is how
 // the SDKs ask for anonymous pull.
 func (f *Face) tokenByPost(q *request, w http.ResponseWriter, r *http.Request) error {
-	body, err := web.ReadBody(w, r, maxForm)
+	form, err := readForm(w, r)
 	if err != nil {
 		return err
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return fault.New(fault.Invalid, "the body is no form: send application/x-www-form-urlencoded")
 	}
 	var id auth.Identity
 	switch grant := form.Get("grant_type"); grant {
@@ -56,6 +52,18 @@ func (f *Face) tokenByPost(q *request, w http.ResponseWriter, r *http.Request) e
 	return f.issue(q, w, r, id, form, form.Get("grant_type") == "password" && form.Get("access_type") == "offline")
 }
 
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	body, err := web.ReadBody(w, r, maxForm)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the body is no form: send application/x-www-form-urlencoded")
+	}
+	return form, nil
+}
+
 func (f *Face) byPassword(q *request, r *http.Request, user, password string) (auth.Identity, error) {
 	var id auth.Identity
 	var err error
@@ -73,6 +81,7 @@ func (f *Face) byPassword(q *request, r *http.Request, user, password string) (a
 // issue answers with an access token, and where it was asked for with a refresh token.
 func (f *Face) issue(q *request, w http.ResponseWriter, r *http.Request, id auth.Identity, form url.Values, offline bool) error {
 	q.info.Actor = id.Name
+	id = id.From(q.info.Address, q.info.Private)
 	service := r.Host
 	access, err := f.opt.Auth.Access(q.reg, service, id, acr.ParseScopes(form["scope"]))
 	if err != nil {

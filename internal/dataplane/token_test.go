@@ -237,6 +237,10 @@ func TestTokenClaims(t *testing.T) {
 				t.Errorf("%s: jti %v", tt.name, got["jti"])
 			}
 			delete(got, "jti")
+			if own, _ := got["acre"].(map[string]any); own["kind"] == "" {
+				t.Errorf("%s: the claim acre is %v, and does not say whose token it is", tt.name, got["acre"])
+			}
+			delete(got, "acre")
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("%s: claims (-want +got):\n%s", tt.name, diff)
 			}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/dataplane"
@@ -39,7 +40,10 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 	data := dataplane.New(dataplane.Options{
 		Auth:     s.auth,
 		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
-		Tokens:   web.NewRate(s.config.Limits.TokenRequests, s.db.Now),
+		UploadBegun: func(reg *auth.Registry, repo, id string) (time.Time, bool) {
+			return s.content.In(reg).UploadBegun(repo, id)
+		},
+		Tokens: web.NewRate(s.config.Limits.TokenRequests, s.db.Now),
 	})
 	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)
 	others := map[face]http.Handler{}
