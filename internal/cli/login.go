@@ -179,16 +179,12 @@ func (a *app) askCredential(l loginFlags) (ociclient.Credential, error) {
 		}
 		a.warn("warning: a password on the command line can be seen by others on this machine; use --password-stdin")
 	}
+	var err error
 	if l.fromStdin {
-		text, err := io.ReadAll(io.LimitReader(a.Stdin, 64<<10))
-		if err != nil {
-			return ociclient.Credential{}, fmt.Errorf("read the password from stdin: %w", err)
-		}
-		if password = strings.TrimRight(string(text), "\r\n"); password == "" {
-			return ociclient.Credential{}, fault.New(fault.Invalid, "--password-stdin: stdin holds no password")
+		if password, err = a.passwordFromStdin(); err != nil {
+			return ociclient.Credential{}, err
 		}
 	}
-	var err error
 	if user == "" && !l.fromStdin {
 		if user, err = a.ask("Username: "); err != nil {
 			return ociclient.Credential{}, err
@@ -206,6 +202,19 @@ func (a *app) askCredential(l loginFlags) (ociclient.Credential, error) {
 		return ociclient.Credential{}, fault.New(fault.Invalid, "no password: give --password-stdin")
 	}
 	return ociclient.Credential{Username: user, Password: password}, nil
+}
+
+// passwordFromStdin reads all of stdin but the line's end.
+func (a *app) passwordFromStdin() (string, error) {
+	text, err := io.ReadAll(io.LimitReader(a.Stdin, 64<<10))
+	if err != nil {
+		return "", fmt.Errorf("read the password from stdin: %w", err)
+	}
+	password := strings.TrimRight(string(text), "\r\n")
+	if password == "" {
+		return "", fault.New(fault.Invalid, "--password-stdin: stdin holds no password")
+	}
+	return password, nil
 }
 
 var errNoTerminal = fault.New(fault.Invalid, "there is no terminal to ask on: give --username, and the password with --password-stdin")

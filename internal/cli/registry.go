@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/fault"
+)
+
+func registryRow(o object) any {
+	return struct {
+		Name    string `json:"NAME"`
+		Group   string `json:"RESOURCE GROUP"`
+		At      string `json:"LOCATION"`
+		SKU     string `json:"SKU"`
+		Login   string `json:"LOGIN SERVER"`
+		Created string `json:"CREATION DATE"`
+		Admin   any    `json:"ADMIN ENABLED"`
+	}{
+		text(o, "name"), text(o, "resourceGroup"), text(o, "location"), text(o, "sku", "name"), text(o, "loginServer"),
+		moment(text(o, "creationDate")), o["adminUserEnabled"],
+	}
+}
+
+func (a *app) registryList() *cobra.Command {
+	var group, sub string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List registries", Args: noArgs, Example: "  acre list -o table",
+		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			id, err := p.subscription(sub)
+			if err != nil {
+				return err
+			}
+			scope := "/subscriptions/" + id
+			if group != "" {
+				if err := childName("resource-group", group); err != nil {
+					return err
+				}
+				scope += "/resourceGroups/" + group
+			}
+			all, err := p.listOf(ctx, scope+"/providers/"+arm.Provider+"/registries", registryVersion)
+			if err != nil {
+				return err
+			}
+			return show(a, all, registryRow)
+		}),
+	}
+	cmd.Flags().StringVarP(&group, "resource-group", "g", "", "only those of this resource group")
+	cmd.Flags().StringVar(&sub, "subscription", "", "subscription, by ID or name (default the one of acre account show)")
+	return cmd
+}
+
+func (a *app) registryShow() *cobra.Command {
+	var of ofRegistry
+	cmd := &cobra.Command{
+		Use: "show", Short: "Show a registry", Args: noArgs, Example: "  acre show -n mainreg --query loginServer -o tsv",
+		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			id, err := p.registryID(ctx, of)
+			if err != nil {
+				return err
+			}
+			got, err := p.get(ctx, id, registryVersion)
+			if err != nil {
+				return err
+			}
+			return showOne(a, got, registryRow)
+		}),
+	}
+	of.flags(cmd, "name", "n")
+	return cmd
+}
+
+// permissionModes are az's words for which roles give rights on contents, and acre's own for both at once.
+var permissionModes = map[string]acr.PermissionMode{
+	"rbac": acr.LegacyPermissions, "rbac-abac": acr.AbacPermissions, "both": acr.BothPermissions,
+}
+
+// registryChange are the flags of update.
+type registryChange struct {
+	ofRegistry
+	sku, defaultAction, mode          string
+	admin, anonymous, public, trusted *bool
+}
+
+func (a *app) registryUpdate() *cobra.Command {
+	var set registryChange
+	cmd := &cobra.Command{
+		Use: "update", Short: "Change who and what a registry lets in", Args: noArgs,
+		Example: `  acre update -n mainreg --admin-enabled true
+  acre update -n mainreg --default-action Deny
+  acre update -n mainreg --role-assignment-mode rbac-abac`,
+		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			body, err := set.body()
+			if err != nil {
+				return err
+			}
+			id, err := p.registryID(ctx, set.ofRegistry)
+			if err != nil {
+				return err
+			}
+			if set.defaultAction != "" {
+				old, err := p.get(ctx, id, registryVersion)
+				if err != nil {
+					return err
+				}
+				rules := rulesOf(old)
+				rules["defaultAction"] = set.defaultAction
+				body["properties"].(object)["networkRuleSet"] = rules
+			}
+			got, err := p.ask(ctx, http.MethodPatch, id, registryVersion, body)
+			if err != nil {
+				return err
+			}
+			return showOne(a, got, registryRow)
+		}),
+	}
+	set.flags(cmd, "name", "n")
+	f := cmd.Flags()
+	f.StringVar(&set.sku, "sku", "", "tier: Basic, Standard or Premium")
+	f.StringVar(&set.defaultAction, "default-action", "", "what happens to addresses that no network rule speaks of: Allow or Deny")
+	f.StringVar(&set.mode, "role-assignment-mode", "", "which roles count on contents: rbac (AcrPull, AcrPush …), rbac-abac (Container Registry Repository …), or both")
+	truthFlag(cmd, &set.admin, "admin-enabled", "whether the admin user may log in")
+	truthFlag(cmd, &set.anonymous, "anonymous-pull-enabled", "whether anybody may pull")
+	truthFlag(cmd, &set.public, "public-network-enabled", "whether public listeners serve it")
+	truthFlag(cmd, &set.trusted, "allow-trusted-services", "whether the server's own services pass the network rules")
+	mustComplete(cmd, "role-assignment-mode", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{"rbac", "rbac-abac", "both"}, cobra.ShellCompDirectiveNoFileComp
+	})
+	return cmd
+}
+
+// body is what the flags change, but for the network rules, which need those there are.
+func (set *registryChange) body() (object, error) {
+	properties, body := object{}, object{}
+	body["properties"] = properties
+	if set.sku != "" {
+		body["sku"] = object{"name": set.sku}
+	}
+	if set.mode != "" {
+		mode, ok := permissionModes[set.mode]
+		if !ok {
+			return nil, fault.New(fault.Invalid, "--role-assignment-mode is rbac, rbac-abac or both, not %q", set.mode)
+		}
+		properties["roleAssignmentMode"] = mode
+	}
+	if a := set.defaultAction; a != "" && !slices.Contains([]string{"Allow", "Deny"}, a) {
+		return nil, fault.New(fault.Invalid, "--default-action is Allow or Deny, not %q", a)
+	}
+	for name, v := range map[string]*bool{"adminUserEnabled": set.admin, "anonymousPullEnabled": set.anonymous} {
+		if v != nil {
+			properties[name] = *v
+		}
+	}
+	if set.public != nil {
+		properties["publicNetworkAccess"] = map[bool]string{true: "Enabled", false: "Disabled"}[*set.public]
+	}
+	if set.trusted != nil {
+		properties["networkRuleBypassOptions"] = map[bool]string{true: "AzureServices", false: "None"}[*set.trusted]
+	}
+	if len(properties)+len(body) == 1 && set.defaultAction == "" {
+		return nil, fault.New(fault.Invalid, "what is to change? Give a flag; acre update --help shows which there are")
+	}
+	return body, nil
+}
+
+// rulesOf are a registry's network rules, with members that it does not have as a server takes them for absent.
+func rulesOf(registry object) object {
+	rules, _ := registry["networkRuleSet"].(object)
+	out := object{"defaultAction": "Allow", "ipRules": []any{}}
+	for name, v := range rules {
+		out[name] = v
+	}
+	return out
+}
+
+func credentialRow(o object) any {
+	row := struct {
+		Username string `json:"USERNAME"`
+		First    string `json:"PASSWORD"`
+		Second   string `json:"PASSWORD2"`
+	}{Username: text(o, "username")}
+	list, _ := o["passwords"].([]any)
+	for _, item := range list {
+		pw, _ := item.(object)
+		if text(pw, "name") == acr.Password1 {
+			row.First = text(pw, "value")
+		} else {
+			row.Second = text(pw, "value")
+		}
+	}
+	return row
+}
+
+// registryCredentialCommand is credential, of who is signed in; acre admin credential is that of the server's operator.
+func (a *app) registryCredentialCommand() *cobra.Command {
+	cmd := group("credential", "The admin user's passwords", "")
+	var of ofRegistry
+	showCmd := &cobra.Command{
+		Use: "show", Short: "Show the admin user's name and passwords", Args: noArgs,
+		Example: "  acre credential show -n mainreg --query 'passwords[0].value' -o tsv",
+		RunE:    a.withPlane(func(ctx context.Context, p *plane) error { return p.adminUser(ctx, of, "listCredentials", nil) }),
+	}
+	var which string
+	renew := &cobra.Command{
+		Use: "renew", Short: "Replace one of the admin user's passwords", Args: noArgs,
+		Long:    "Replace a password of the admin user. The other stays, so that what uses it goes on while the new one is handed out.",
+		Example: "  acre credential renew -n mainreg --password-name password2",
+		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			if which != acr.Password1 && which != acr.Password2 {
+				return fault.New(fault.Invalid, "--password-name is %s or %s, not %q", acr.Password1, acr.Password2, which)
+			}
+			return p.adminUser(ctx, of, "regenerateCredential", object{"name": which})
+		}),
+	}
+	of.flags(showCmd, "name", "n")
+	of.flags(renew, "name", "n")
+	renew.Flags().StringVar(&which, "password-name", "", acr.Password1+" or "+acr.Password2)
+	mustComplete(renew, "password-name", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{acr.Password1, acr.Password2}, cobra.ShellCompDirectiveNoFileComp
+	})
+	cmd.AddCommand(showCmd, renew)
+	return cmd
+}
+
+func (p *plane) adminUser(ctx context.Context, of ofRegistry, action string, body any) error {
+	id, err := p.registryID(ctx, of)
+	if err != nil {
+		return err
+	}
+	reg, err := p.get(ctx, id, registryVersion)
+	if err != nil {
+		return err
+	}
+	if on, _ := reg["adminUserEnabled"].(bool); !on {
+		return fault.New(fault.Disallowed, "the admin user of %s is off: acre update -n %s --admin-enabled true switches it on", text(reg, "name"), strings.ToLower(text(reg, "name")))
+	}
+	got, err := p.ask(ctx, http.MethodPost, id+"/"+action, registryVersion, body)
+	if err != nil {
+		return err
+	}
+	return showOne(p.app, got, credentialRow)
+}
