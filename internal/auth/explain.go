@@ -290,7 +290,7 @@ func (x *explaining) asked() acr.Action {
 
 // flaw is why an assignment does not suffice; "" where it does.
 func (x *explaining) flaw(a *assigned, scope string) string {
-	repository, below := strings.CutPrefix(a.scope, scope+"/repositories/")
+	repository, below := repositoryOf(a.scope, scope)
 	actions, data := a.role.in(x.reg.Permissions)
 	one := rule{a, repository, actions, data}
 	at := acr.Attributes{Tag: x.q.On.Tag, Digest: x.q.On.Digest, Source: x.q.Source, Time: x.r.now()}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -95,3 +96,5 @@ func get(t testing.TB, s *Service, key string) *Registry {
 	}
 	return reg
 }
+
+func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }

@@ -150,7 +150,7 @@ func scopeMapActions(tx *meta.Tx, registry arm.ID, name string) ([]string, error
 // and by rules of trust.
 func (r *rights) roles(reg *Registry, scope string) {
 	for _, a := range r.person.assigned {
-		repository, below := strings.CutPrefix(a.scope, scope+"/repositories/")
+		repository, below := repositoryOf(a.scope, scope)
 		if !below && !within(scope, a.scope) {
 			continue
 		}
@@ -171,6 +171,14 @@ func (r *rights) roles(reg *Registry, scope string) {
 			r.add(t.Grants)
 		}
 	}
+}
+
+// repositoryOf is which of a registry's repositories a scope is, if it is one.
+func repositoryOf(scope, registry string) (repository string, ok bool) {
+	if repository, ok = strings.CutPrefix(scope, registry+"/repositories/"); ok {
+		return repository, true
+	}
+	return "", false
 }
 
 // take gives an identity its rights, if its token still counts. Errors: fault.Unauthenticated.
