@@ -2,9 +2,9 @@
 // referrers, and the collection of what nothing names any more. A Registry from In is one registry's contents as
 // oci.Registry; every method asks the policy first.
 //
-// Bytes come before rows: a blob's object is durable before the transaction that names it, and a manifest goes in
-// only where every blob it names is a member of its repository. What is taken out leaves first the rows, then, after
-// a grace period, the bucket.
+// Bytes come before rows: a blob's object is durable before the transaction that names it, a small blob's bytes are in
+// that transaction, and a manifest goes in only where every blob it names is a member of its repository. What is taken
+// out leaves first the rows, then, after a grace period, the bucket.
 package content
 
 import (
