@@ -282,4 +282,3 @@ func (s *site) golden(name string, a answer) {
 		s.t.Errorf("%s differs (-want +got; -update writes it anew):\n%s", name, diff)
 	}
 }
-

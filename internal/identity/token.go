@@ -63,7 +63,7 @@ func (f *Face) grant(c *call) (directory.Tokens, error) {
 	}
 	t, err := f.opt.Directory.Token(c.r.Context(), r)
 	c.info.Actor = r.ClientID
-	if t.User {
+	if t.User && r.Username != "" {
 		c.info.Actor = r.Username
 	}
 	return t, err
