@@ -76,6 +76,7 @@ func count(given ...bool) (n int) {
 
 // signIn signs in to the server and keeps what did.
 func (a *app) signIn(ctx context.Context, l loginFlags) error {
+	a.signingIn = true
 	if err := l.checkSignIn(); err != nil {
 		return err
 	}

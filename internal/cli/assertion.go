@@ -18,6 +18,8 @@ import (
 	"github.com/acre-registry/acre/internal/fault"
 )
 
+const goodKeys = "use an RSA key or one on the curve P-256"
+
 // assertionLife is how long a signed assertion holds.
 const assertionLife = 10 * time.Minute
 
@@ -40,7 +42,7 @@ func assert(who *signIn, endpoint string, now time.Time) (string, error) {
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, opt)
 	if err != nil {
-		return "", fault.New(fault.Invalid, "%s: the key cannot sign: %w; use an RSA key or one on the curve P-256", who.Certificate, err)
+		return "", fault.New(fault.Invalid, "%s: the key cannot sign: %w; "+goodKeys, who.Certificate, err)
 	}
 	text, err := json.Marshal(map[string]any{
 		"aud": endpoint, "iss": who.ClientID, "sub": who.ClientID, "jti": uuid.NewString(),
@@ -51,7 +53,7 @@ func assert(who *signIn, endpoint string, now time.Time) (string, error) {
 	}
 	signed, err := signer.Sign(text)
 	if err != nil {
-		return "", fault.New(fault.Invalid, "%s: the key cannot sign: %w", who.Certificate, err)
+		return "", fault.New(fault.Invalid, "%s: the key cannot sign: %w; "+goodKeys, who.Certificate, err)
 	}
 	return signed.CompactSerialize()
 }

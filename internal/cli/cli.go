@@ -54,6 +54,8 @@ func Main(ctx context.Context, o Options) int {
 	kind := fault.KindOf(err)
 	hint := hints[kind]
 	switch {
+	case a.signingIn:
+		hint = "" // the token endpoint says what is wrong
 	case cmd.Name() == "login":
 		hint = loginHints[kind]
 	case a.signedIn:
@@ -68,13 +70,14 @@ func Main(ctx context.Context, o Options) int {
 // app is one run: its surroundings and the flags that all verbs share.
 type app struct {
 	Options
-	output   string
-	query    string
-	quiet    bool // only errors
-	signedIn bool // the verb asks as who is signed in
-	server   string
-	ca       string
-	data     string
+	output    string
+	query     string
+	quiet     bool // only errors
+	signedIn  bool // the verb asks as who is signed in
+	signingIn bool // somebody signs in to the server
+	server    string
+	ca        string
+	data      string
 }
 
 func (a *app) root() *cobra.Command {
