@@ -182,9 +182,30 @@ func (s *Service) updateApplication(ctx context.Context, id string, fn func(a *a
 			return err
 		}
 		out = a
-		return meta.Put(tx, acr.DirectoryID("applications", a.ID), a, version)
+		if err := meta.Put(tx, acr.DirectoryID("applications", a.ID), a, version); err != nil {
+			return err
+		}
+		return rename(tx, a)
 	})
 	return bare(out), err
+}
+
+// rename gives an application's service principal the names that the application has.
+func rename(tx *meta.Tx, a acr.Application) error {
+	found, err := meta.Find[acr.ServiceAccount](tx, "appid:"+a.AppID, 1)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	p, version, err := get[acr.ServiceAccount](tx, "servicePrincipals", found[0].ID)
+	if err != nil {
+		return err
+	}
+	names := append([]string{a.AppID}, a.IdentifierURIs...)
+	if p.DisplayName == a.DisplayName && slices.Equal(p.Names, names) {
+		return nil
+	}
+	p.DisplayName, p.Names = a.DisplayName, names
+	return meta.Put(tx, acr.DirectoryID("servicePrincipals", p.ID), p, version)
 }
 
 // DeleteApplication removes an application and its service principal. Errors: fault.NotFound, Denied.

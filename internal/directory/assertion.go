@@ -36,25 +36,38 @@ const (
 
 // assertion is what an assertion says, with numbers as clients write them: MSAL for Python sends fractions.
 type assertion struct {
-	Issuer    string   `json:"iss"`
-	Subject   string   `json:"sub"`
-	Audience  audience `json:"aud"`
-	ID        string   `json:"jti"`
-	Expires   *float64 `json:"exp"`
-	NotBefore *float64 `json:"nbf"`
-	IssuedAt  *float64 `json:"iat"`
+	Issuer    string
+	Subject   string
+	Audience  []string
+	ID        string
+	Expires   *float64
+	NotBefore *float64
+	IssuedAt  *float64
 }
 
-// audience is a string, or a list of them.
-type audience []string
-
-func (a *audience) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*a = audience{one}
+// UnmarshalJSON takes claims by their exact names: an issuer may let strangers add a claim "Sub".
+func (a *assertion) UnmarshalJSON(b []byte) error {
+	var claims map[string]json.RawMessage
+	if err := json.Unmarshal(b, &claims); err != nil {
+		return err
+	}
+	for name, into := range map[string]any{"iss": &a.Issuer, "sub": &a.Subject, "jti": &a.ID, "exp": &a.Expires, "nbf": &a.NotBefore, "iat": &a.IssuedAt} {
+		if raw, ok := claims[name]; ok {
+			if err := json.Unmarshal(raw, into); err != nil {
+				return err
+			}
+		}
+	}
+	raw, ok := claims["aud"]
+	if !ok {
 		return nil
 	}
-	return json.Unmarshal(b, (*[]string)(a))
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		a.Audience = []string{one}
+		return nil
+	}
+	return json.Unmarshal(raw, &a.Audience)
 }
 
 // assertionHeader is what an assertion says of its key.

@@ -99,10 +99,7 @@ func (s *Service) Authorize(ctx context.Context, q Authorization, name, password
 	if _, err := s.CheckAuthorization(ctx, q); err != nil {
 		return "", err
 	}
-	a, err := s.signIn(ctx, name, password, address)
-	if errors.Is(err, fault.NotFound) {
-		err = wrong()
-	}
+	a, err := s.known(s.signIn(ctx, name, password, address))
 	if err != nil {
 		return "", err
 	}

@@ -17,11 +17,12 @@ import (
 // Bounds of the device flow. A code to be typed has 45 bits, of which at most ten thousand are out at once for a quarter of
 // an hour, and who tries codes is slowed as who tries passwords.
 const (
-	deviceLife    = 15 * time.Minute
-	deviceMemory  = 30 * time.Minute // how long a code is known as expired
-	userCodeSize  = 9
-	maxDevices    = 10_000
-	userCodeChars = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789" // 32 that are not taken for one another
+	deviceLife     = 15 * time.Minute
+	deviceMemory   = 30 * time.Minute // how long a code is known as expired
+	userCodeSize   = 9
+	maxDevices     = 10_000
+	maxDevicesEach = 200                                // from an address
+	userCodeChars  = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789" // 32 that are not taken for one another
 )
 
 // Kinds of memos.
@@ -59,6 +60,9 @@ func (s *Service) BeginDevice(ctx context.Context, r Request) (Device, error) {
 	}
 	c, err := s.clientOf(ctx, r, false)
 	if err != nil {
+		return Device{}, err
+	}
+	if err := s.guess.mayBegin(r.Address); err != nil {
 		return Device{}, err
 	}
 	now := s.opt.DB.Now()
@@ -174,10 +178,7 @@ func (s *Service) DecideDevice(ctx context.Context, by Decision) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.signIn(ctx, by.Username, by.Password, by.Address)
-	if errors.Is(err, fault.NotFound) {
-		err = wrong()
-	}
+	a, err := s.known(s.signIn(ctx, by.Username, by.Password, by.Address))
 	if err != nil {
 		return err
 	}

@@ -157,9 +157,16 @@ func (s *Service) mayRead(ctx context.Context) error {
 func (s *Service) change(ctx context.Context, fn func(tx *meta.Tx) error) error {
 	return s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
 		tx.OnCommit(s.recent.forget)
+		// One change at a time on all nodes: that a name is free is asked before it is taken. The row is what they wait for.
+		if _, err := tx.Remember(changeMemo, "", nil, time.UnixMicro(0)); err != nil {
+			return err
+		}
 		return fn(tx)
 	})
 }
+
+// changeMemo is the kind of the memo whose row a change holds.
+const changeMemo = "directory"
 
 // Page is which part of a list is asked for: what comes after an ID, at most Limit.
 type Page struct {

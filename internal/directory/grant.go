@@ -221,10 +221,7 @@ func (s *Service) passwordGrant(ctx context.Context, r Request) (Tokens, error) 
 	if err != nil {
 		return Tokens{}, err
 	}
-	a, err := s.signIn(ctx, r.Username, r.Password, r.Address)
-	if errors.Is(err, fault.NotFound) {
-		err = wrong() // nobody learns who there is
-	}
+	a, err := s.known(s.signIn(ctx, r.Username, r.Password, r.Address))
 	if err != nil {
 		return Tokens{}, err
 	}

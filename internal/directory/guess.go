@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"runtime"
 	"strings"
 	"sync"
@@ -35,6 +36,9 @@ const (
 // remembered is for how long a password that was right is right again without a check.
 const remembered = time.Minute
 
+// nobodysVerifier takes as long as a user's and fits nothing: what it is of is not known.
+var nobodysVerifier = "pbkdf2-sha256$600000$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43)
+
 // guess slows who guesses, and bounds the work of checking passwords. It holds a bounded number of names and addresses;
 // each node counts for itself.
 type guess struct {
@@ -43,7 +47,7 @@ type guess struct {
 	waiting chan struct{} // one for each caller
 	key     [32]byte
 	right   *lru.Cache[[32]byte, time.Time]
-	dummy   func() string // a verifier that fits nothing
+	begun   *lru.Cache[string, beginnings]
 
 	mu   sync.Mutex
 	seen *lru.Cache[attempt, failures]
@@ -58,13 +62,13 @@ type failures struct {
 }
 
 func newGuess(now func() time.Time) *guess {
-	g := &guess{now: now, slots: make(chan struct{}, max(1, runtime.NumCPU()/2)), waiting: make(chan struct{}, maxWaiting),
-		dummy: sync.OnceValue(func() string { return acr.PasswordVerifier(rand.Text()) })}
+	g := &guess{now: now, slots: make(chan struct{}, max(1, runtime.NumCPU()/2)), waiting: make(chan struct{}, maxWaiting)}
 	_, _ = rand.Read(g.key[:]) // never fails
-	var err, err1 error
-	g.seen, err = lru.New[attempt, failures](8192)
-	g.right, err1 = lru.New[[32]byte, time.Time](1024)
-	if err != nil || err1 != nil {
+	var err [3]error
+	g.seen, err[0] = lru.New[attempt, failures](8192)
+	g.right, err[1] = lru.New[[32]byte, time.Time](1024)
+	g.begun, err[2] = lru.New[string, beginnings](8192)
+	if errors.Join(err[:]...) != nil {
 		panic("sizes are constants above zero")
 	}
 	return g
@@ -135,6 +139,28 @@ func (g *guess) passed(name, address string) {
 	g.seen.Add(attempt{account(name), address}, failures{last: g.now(), known: true})
 }
 
+// beginnings are sign-ins that an address began since a time.
+type beginnings struct {
+	count int
+	since time.Time
+}
+
+// mayBegin counts a beginning, of which an address has so many while one lives. Errors: a Refusal, fault.TooMany.
+func (g *guess) mayBegin(address string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	b, _ := g.begun.Get(address)
+	if age := now.Sub(b.since); age < 0 || age > deviceLife {
+		b = beginnings{since: now}
+	}
+	if b.count >= maxDevicesEach {
+		return refuse(tooManyDevices, "Too many sign-ins with a device code were begun from %s. Try again later.", address)
+	}
+	g.begun.Add(strings.Clone(address), beginnings{b.count + 1, b.since})
+	return nil
+}
+
 // match finds the verifier that a secret fits, and counts; -1 is none. A check that takes long waits for a place, and is
 // not done where guessing has begun meanwhile; the verifier "" takes as long as a password's and fits nothing.
 // Errors: a Refusal, fault.TooMany; the context's.
@@ -173,7 +199,7 @@ func (g *guess) slowly(ctx context.Context, verifier, secret, name, address stri
 	case g.waiting <- struct{}{}:
 		defer func() { <-g.waiting }()
 	default:
-		return false, tooMany(firstWait)
+		return false, refuse(tooManyChecks, "Too many passwords are being checked at this moment. Try again in a second.")
 	}
 	select {
 	case g.slots <- struct{}{}:
@@ -186,7 +212,7 @@ func (g *guess) slowly(ctx context.Context, verifier, secret, name, address stri
 	}
 	against, begun := verifier, time.Now()
 	if against == "" {
-		against = g.dummy()
+		against = nobodysVerifier
 	}
 	if acr.VerifySecret(against, secret) && verifier != "" {
 		<-g.slots

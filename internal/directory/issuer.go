@@ -175,7 +175,7 @@ func (is *issuers) refresh(ctx context.Context, of *issuerKeys, issuer, keysURL 
 	if age >= 0 && age < askAgain {
 		return failure
 	}
-	keys, err := is.ask(ctx, issuer, keysURL)
+	keys, err := is.ask(context.WithoutCancel(ctx), issuer, keysURL) // bounded by itself: who goes away fails nobody else
 	if err != nil {
 		is.log.WarnContext(ctx, "issuer's keys not fetched", "issuer", issuer, "error", err)
 	}

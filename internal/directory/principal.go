@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -19,37 +20,33 @@ const freshness = time.Second
 
 // recent tells whether resources have changed since something was read.
 type recent struct {
-	db *meta.DB
+	db    *meta.DB
+	epoch atomic.Int64 // counts this process's own changes
 
 	mu         sync.Mutex
 	generation int64
 	asked      time.Time
+	of         int64 // the epoch before it was asked
 }
 
 // now is the generation of the store's resources, at most freshness old, and never older than this process's own changes.
 func (r *recent) now(ctx context.Context) (int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at := r.db.Now()
-	if age := at.Sub(r.asked); age >= 0 && age < freshness { // below 0 the clock was set back
+	at, epoch := r.db.Now(), r.epoch.Load()
+	if age := at.Sub(r.asked); epoch == r.of && age >= 0 && age < freshness { // below 0 the clock was set back
 		return r.generation, nil
 	}
 	var n int64
 	if err := r.db.Look(ctx, func(tx *meta.Tx) (err error) { n, err = tx.Generation(); return err }); err != nil {
 		return 0, err
 	}
-	r.generation, r.asked = n, at
+	r.generation, r.asked, r.of = n, at, epoch
 	return n, nil
 }
 
-// forget has the next now ask.
-func (r *recent) forget() {
-	// A look that is under way may have read the generation before the change: it holds the lock until it has written that
-	// down, and this waits for it, which is one short statement on another connection.
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked = time.Time{}
-}
+// forget has the next now ask. It waits for nobody: a commit waits for it.
+func (r *recent) forget() { r.epoch.Add(1) }
 
 // actor is somebody of the directory who may act.
 type actor struct {
@@ -187,9 +184,6 @@ func (s *Service) Login(ctx context.Context, name, secret, address string) (auth
 	}
 	app, account, err := s.clientNamed(ctx, name)
 	if err != nil {
-		return auth.Principal{}, err
-	}
-	if err := s.guess.allow(app.AppID, address); err != nil {
 		return auth.Principal{}, err
 	}
 	if _, err := s.checkSecret(ctx, app, secret, address); err != nil {

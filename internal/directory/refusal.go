@@ -72,6 +72,7 @@ var (
 	usedCode           = why{fault.Unauthenticated, "invalid_grant", 54005}
 	otherRedirect      = why{fault.Unauthenticated, "invalid_grant", 500112}
 	badVerifier        = why{fault.Unauthenticated, "invalid_grant", 50148}
+	tooManyChecks      = why{fault.TooMany, "temporarily_unavailable", 90033}
 	pending            = why{fault.Conflict, "authorization_pending", 70016}
 	slowDown           = why{fault.Conflict, "slow_down", 70016}
 	declined           = why{fault.Denied, "authorization_declined", 70018}

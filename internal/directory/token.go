@@ -223,9 +223,7 @@ func (s *Service) verifyOwn(ctx context.Context, token string) (auth.Verified, e
 
 // issuerOf reads the claim iss of a token of which nothing is checked yet. Errors: fault.Unauthenticated.
 func issuerOf(token string) (string, error) {
-	var c struct {
-		Issuer string `json:"iss"`
-	}
+	var c assertion
 	if err := peek(token, &c); err != nil {
 		return "", err
 	}

@@ -228,7 +228,7 @@ func (s *Service) updateUser(ctx context.Context, idOrName string, fn func(u *ac
 
 // ChangePassword gives a user who knows the old password a new one. Errors: a Refusal; fault.TooMany, Invalid.
 func (s *Service) ChangePassword(ctx context.Context, name, old, password, address string) error {
-	a, err := s.signIn(ctx, name, old, address)
+	a, err := s.known(s.signIn(ctx, name, old, address))
 	if err != nil {
 		return err
 	}
@@ -317,6 +317,14 @@ func (s *Service) signIn(ctx context.Context, name, password, address string) (a
 	}
 	s.used(ctx, "users/"+u.ID)
 	return s.actor(ctx, u.ID)
+}
+
+// known is signIn for who must not learn who there is.
+func (s *Service) known(a actor, err error) (actor, error) {
+	if errors.Is(err, fault.NotFound) {
+		err = wrong()
+	}
+	return a, err
 }
 
 func wrong() error {
