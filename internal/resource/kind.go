@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
@@ -19,14 +20,14 @@ type Kind[R acr.Resource] struct {
 	provider string
 	types    []string
 
-	name     func(R) string               // as it was spelled when it was made
-	group    func(R) string               // the group that it lies in; nil: none, or what its kind of ID says
-	scope    func(id arm.ID) string       // what rights are asked on; nil: the ID
-	system   func() []R                   // what every parent has and nobody changes
-	complete func(c *Change[R]) error     // settles what the document leaves open, before it is written
-	check    func(c *Change[R]) error     // holds it against the rest of the store, once it is written
-	release  func(c *Change[R]) error     // refuses a removal, or takes along what goes with it; Old is what is removed
-	listed   func(kept Kept[R]) (ok bool) // whether lists show it; nil: all
+	name     func(R) string           // as it was spelled when it was made
+	group    func(R) string           // the group that it lies in; nil: none, or what its kind of ID says
+	scope    func(id arm.ID) string   // what rights are asked on; nil: the ID
+	system   func() []R               // what every parent has and nobody changes
+	complete func(c *Change[R]) error // settles what the document leaves open, before it is written
+	check    func(c *Change[R]) error // holds it against the rest of the store, once it is written
+	release  func(c *Change[R]) error // refuses a removal, or takes along what goes with it; Old is what is removed
+	used     bool                     // its last use is noted
 }
 
 // Kept is a resource as it is kept.
@@ -35,6 +36,8 @@ type Kept[R acr.Resource] struct {
 	Doc     R
 	Version int64  // 0 for what the system gives, and in lists
 	In      Parent // the registry that it lies in, if it does
+
+	LastUsed time.Time // of a token: when somebody logged in with it; zero where nobody did
 }
 
 // Parent is the registry in which a resource lies.
@@ -111,7 +114,14 @@ func (k *Kind[R]) get(tx *meta.Tx, id arm.ID) (Kept[R], error) {
 	if errors.Is(err, fault.NotFound) {
 		return Kept[R]{}, missing(id)
 	}
-	return Kept[R]{k.id(id, in, r), r, version, in}, err
+	if err != nil {
+		return Kept[R]{}, err
+	}
+	kept := Kept[R]{ID: k.id(id, in, r), Doc: r, Version: version, In: in}
+	if k.used {
+		kept.LastUsed, err = tx.LastUsed(id.Key())
+	}
+	return kept, err
 }
 
 // id is the resource's ID as it is shown.
@@ -167,9 +177,15 @@ func (k *Kind[R]) list(ctx context.Context, tx *meta.Tx, parent string, p Page, 
 	}
 	for _, r := range docs {
 		kept := Kept[R]{ID: k.id(inside, in, r), Doc: r, In: in}
-		if (whole || k.allowed(ctx, kept.ID, "read") == nil) && (k.listed == nil || k.listed(kept)) {
-			list = append(list, kept)
+		if !whole && k.allowed(ctx, kept.ID, "read") != nil {
+			continue
 		}
+		if k.used {
+			if kept.LastUsed, err = tx.LastUsed(kept.ID.Key()); err != nil {
+				return nil, "", err
+			}
+		}
+		list = append(list, kept)
 	}
 	return list, more, nil
 }
@@ -231,7 +247,7 @@ func (k *Kind[R]) put(ctx context.Context, tx *meta.Tx, id arm.ID, how How, edit
 		}
 	}
 	tx.OnCommit(k.s.opt.Registries.Forget)
-	return Kept[R]{k.id(id, in, c.New), c.New, version + 1, in}, created, nil
+	return Kept[R]{ID: k.id(id, in, c.New), Doc: c.New, Version: version + 1, In: in}, created, nil
 }
 
 // Delete removes a resource; existed is false where there was none. Errors: fault.Conflict where it is in use,
@@ -287,7 +303,8 @@ func (s *Service) stamp(ctx context.Context, data *acr.SystemData) {
 	now := s.opt.DB.Now().UTC()
 	who, _ := auth.Actor(ctx)
 	as := acr.ByApplication
-	if strings.Contains(who, "@") {
+	id, _ := auth.Who(ctx)
+	if p, ok := id.Principal(); ok && p.Type == acr.UserPrincipal {
 		as = acr.ByUser
 	}
 	if data.CreatedAt.IsZero() {

@@ -171,10 +171,13 @@ func (s *Service) DeleteRoleDefinition(ctx context.Context, scope, guid string) 
 	return was, existed, err
 }
 
-// author is who changes roles now.
+// author is the object ID of who changes roles now, or what the system calls itself.
 func author(ctx context.Context) string {
-	who, _ := auth.Actor(ctx)
-	return who
+	id, _ := auth.Who(ctx)
+	if p, ok := id.Principal(); ok && p.ID != "" {
+		return p.ID
+	}
+	return id.Name
 }
 
 // checkScope holds a scope against what there is: the tenant, the subscription, a group of it, a registry, or something

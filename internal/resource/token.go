@@ -31,6 +31,7 @@ func (s *Service) tokens() *Kind[acr.Token] {
 			return nil
 		},
 		check: s.checkToken,
+		used:  true,
 		// What was noted of its use stays where it is: a later token of the same name overwrites it at its first login.
 		release: func(*Change[acr.Token]) error { return nil },
 	}
@@ -48,18 +49,6 @@ func (s *Service) checkToken(c *Change[acr.Token]) error {
 	}
 	c.New.ScopeMap = kept.Doc.Name
 	return checkLimit[acr.Token](c.tx, c.In, "tokens", acr.Limits(c.In.SKU).Tokens)
-}
-
-// LastUsed is when somebody last logged in with a token; the zero time where nobody did.
-func (s *Service) LastUsed(ctx context.Context, token arm.ID) (at time.Time, err error) {
-	if err := s.Tokens.allowed(ctx, token, "read"); err != nil {
-		return time.Time{}, err
-	}
-	err = s.opt.DB.Look(ctx, func(tx *meta.Tx) error {
-		at, err = tx.LastUsed(token.Key())
-		return err
-	})
-	return at, err
 }
 
 // Generate asks for passwords of a token.
