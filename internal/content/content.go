@@ -138,18 +138,40 @@ func (r Registry) event(ctx context.Context, e acr.Event) *acr.Event {
 	return &e
 }
 
-// Repositories lists repositories that have a manifest.
+// Repositories lists repositories that have a manifest: all, or those that the caller may read.
 func (r Registry) Repositories(ctx context.Context, p oci.Page) (names []string, more bool, err error) {
-	if err := r.s.policy.Allow(ctx, r.name, acr.Catalog, acr.All); err != nil {
+	sees, err := r.s.policy.Lists(ctx, r.name)
+	if err != nil {
 		return nil, false, err
 	}
-	err = r.s.db.Look(ctx, func(tx *meta.Tx) error {
-		names, err = tx.Repositories(r.id, p.After, p.Limit+1)
-		return err
-	})
+	batch := p.Limit + 1
+	if sees != nil {
+		batch = filterBatch
+	}
+	for after, done := p.After, false; !done && len(names) <= p.Limit; {
+		var some []string
+		err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
+			some, err = tx.Repositories(r.id, after, batch)
+			return err
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		if done = len(some) < batch; !done {
+			after = some[len(some)-1]
+		}
+		for _, name := range some {
+			if sees == nil || sees(name) {
+				names = append(names, name)
+			}
+		}
+	}
 	names, more = cut(names, p.Limit)
-	return names, more, err
+	return names, more, nil
 }
+
+// filterBatch is how many names are read at once where not all of them are seen.
+const filterBatch = 1000
 
 // Tags lists a repository's tags.
 func (r Registry) Tags(ctx context.Context, repo string, p oci.Page) (names []string, more bool, err error) {

@@ -43,6 +43,8 @@ type Config struct {
 	Limits    LimitsConfig    `yaml:"limits"`
 	Collect   CollectConfig   `yaml:"collect"`
 	Tokens    TokensConfig    `yaml:"tokens"`
+	Identity  IdentityConfig  `yaml:"identity"`
+	Audit     AuditConfig     `yaml:"audit"`
 	Telemetry TelemetryConfig `yaml:"telemetry"`
 
 	origins map[string]string // where each setting that was given came from, such as "acre.yaml:3"
@@ -101,6 +103,19 @@ type TokensConfig struct {
 	KeyRotation     time.Duration `yaml:"keyRotation" help:"Age at which a new signing key takes over; tokens of the old one hold until they expire. 0 = never."`
 }
 
+// IdentityConfig is about the directory, and who is trusted besides it.
+type IdentityConfig struct {
+	Metadata       bool   `yaml:"metadata" help:"Whether programs on this machine get tokens of managed identities without a secret, at /metadata/identity and /msi/token; on with dev."`
+	MetadataSecret Secret `yaml:"metadataSecret" help:"What programs send as IDENTITY_HEADER or MSI_SECRET, as file:PATH or env:NAME; empty = that form is off."`
+	PrivateIssuers bool   `yaml:"privateIssuers" help:"Whether trusted issuers may be in private networks; with dev on this machine too."`
+}
+
+// AuditConfig is about the record of who did what.
+type AuditConfig struct {
+	Keep time.Duration `yaml:"keep" help:"How long its rows are kept; 0 = for ever."`
+	File string        `yaml:"file" help:"File to which each row is appended as a line of JSON; empty = none."`
+}
+
 // TelemetryConfig is about traces.
 type TelemetryConfig struct {
 	OTLP        string  `yaml:"otlp" show:"url" help:"Address of an OpenTelemetry collector, http(s)://host:port; empty = no traces."`
@@ -122,6 +137,7 @@ func DefaultConfig() Config {
 		},
 		Collect:   CollectConfig{Interval: 10 * time.Minute, Grace: time.Hour},
 		Tokens:    TokensConfig{AccessLifetime: time.Hour, RefreshLifetime: 3 * time.Hour, KeyRotation: 90 * 24 * time.Hour},
+		Audit:     AuditConfig{Keep: 90 * 24 * time.Hour},
 		Telemetry: TelemetryConfig{SampleRatio: 1},
 	}
 }
@@ -197,7 +213,7 @@ func (c *Config) complete(environ []string) error {
 		}
 		*s.value = v
 	}
-	c.SealKey.environ = environ
+	c.SealKey.environ, c.Identity.MetadataSecret.environ = environ, environ
 	dir, err := filepath.Abs(c.Data)
 	if err != nil {
 		return c.wrong("data", "%v", err)
@@ -238,11 +254,10 @@ func (c *Config) checkPlaces() error {
 			return err
 		}
 	}
-	if c.SealKey.Reference == "" {
-		return nil
-	}
-	if _, err := c.SealKey.Read(); err != nil {
-		return c.wrong("sealKey", "%v", err)
+	for path, secret := range map[string]Secret{"sealKey": c.SealKey, "identity.metadataSecret": c.Identity.MetadataSecret} {
+		if _, err := secret.Read(); err != nil {
+			return c.wrong(path, "%v", err)
+		}
 	}
 	return nil
 }
@@ -411,6 +426,7 @@ func (c *Config) checkNumbers() error {
 		{"collect.grace", int64(c.Collect.Grace), 0, "give 0s or more; an hour keeps slow pushes safe"},
 		{"tokens.accessLifetime", int64(c.Tokens.AccessLifetime), int64(time.Minute), "give 1m or more"},
 		{"tokens.refreshLifetime", int64(c.Tokens.RefreshLifetime), int64(c.Tokens.AccessLifetime), "give at least tokens.accessLifetime"},
+		{"audit.keep", int64(c.Audit.Keep), 0, "give 0s for ever, or more"},
 		{"tokens.keyRotation", int64(c.Tokens.KeyRotation), 0, "give 0s for never, or more"},
 	} {
 		if n.value < n.min {

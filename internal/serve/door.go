@@ -7,6 +7,7 @@ import (
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/dataplane"
 	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/identity"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/oci"
 	"github.com/acre-registry/acre/internal/operator"
@@ -35,43 +36,77 @@ func (s *Server) handler() Doors {
 	return doors
 }
 
-// faces leads each request to the face that its host and path belong to.
+// front leads each request to the face that its host and path belong to.
+type front struct {
+	s        *Server
+	data     *dataplane.Face
+	identity *identity.Face
+}
+
 func (s *Server) faces(ops http.Handler) http.Handler {
-	data := dataplane.New(dataplane.Options{
-		Auth:     s.auth,
-		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
-		UploadBegun: func(reg *auth.Registry, repo, id string) (time.Time, bool) {
-			return s.content.In(reg).UploadBegun(repo, id)
-		},
-		Tokens: web.NewRate(s.config.Limits.TokenRequests, s.db.Now),
-	})
+	f := &front{
+		s: s,
+		data: dataplane.New(dataplane.Options{
+			Auth:     s.auth,
+			Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
+			UploadBegun: func(reg *auth.Registry, repo, id string) (time.Time, bool) {
+				return s.content.In(reg).UploadBegun(repo, id)
+			},
+			Tokens: web.NewRate(s.config.Limits.TokenRequests, s.db.Now),
+		}),
+		identity: identity.New(identity.Options{
+			Directory: s.directory, Auth: s.auth, Hosts: s.ownName,
+			Metadata: s.config.Dev || s.config.Identity.Metadata, MetadataSecret: s.metadataSecret(),
+		}),
+	}
 	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)
-	others := map[face]http.Handler{}
-	dispatch := web.Handle(limit.Limit(func(w http.ResponseWriter, r *http.Request) error {
-		registry, to := s.hosts.of(r.Host)
-		if to == byPath {
-			to = faceOf(r.URL.Path)
-		}
-		if to != registries {
-			if other := others[to]; other != nil {
-				other.ServeHTTP(w, r)
-				return nil
-			}
-			return fault.New(fault.NotFound, "nothing answers at %s", r.Host)
-		}
-		reg, err := s.registries.Get(r.Context(), registry)
-		if err != nil {
-			return err
-		}
-		return data.Handle(reg, w, r)
-	}), dataplane.Render)
+	answer := web.Handle(limit.Limit(f.answer), dataplane.Render)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.config.Ops == "" && isOperations(r.URL.Path) {
 			ops.ServeHTTP(w, r)
 			return
 		}
-		dispatch.ServeHTTP(w, r)
+		answer.ServeHTTP(w, r)
 	})
+}
+
+func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
+	registry, to := f.s.hosts.of(r.Host)
+	if to == byPath {
+		to = f.faceOf(r.URL.Path)
+	}
+	switch to {
+	case identities:
+		f.identity.ServeHTTP(w, r)
+		return nil
+	case management:
+		return fault.New(fault.NotFound, "nothing answers at %s", r.Host)
+	}
+	reg, err := f.s.registries.Get(r.Context(), registry)
+	if err != nil {
+		return err
+	}
+	return f.data.Handle(reg, w, r)
+}
+
+// faceOf tells whose a path is, on hosts where that decides.
+func (f *front) faceOf(path string) face {
+	if f.identity.Owns(path) {
+		return identities
+	}
+	return registries
+}
+
+// metadataSecret is what callers of the metadata endpoint's older form send.
+func (s *Server) metadataSecret() string {
+	secret, err := s.config.Identity.MetadataSecret.Read()
+	if err != nil { // it could be read at the start
+		s.log.Error("the secret of the metadata endpoint cannot be read, so that form is off", "error", err)
+	}
+	if s.config.Dev && secret == "" {
+		return devSecret
+	}
+	return secret
 }
 
 func isOperations(path string) bool {

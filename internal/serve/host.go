@@ -95,14 +95,6 @@ func bareHost(host string) string {
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
-// faceOf tells whose a path is, on hosts where that decides.
-func faceOf(path string) face {
-	if strings.HasPrefix(path, "/v2/") || strings.HasPrefix(path, "/oauth2/") || strings.HasPrefix(path, "/acr/") {
-		return registries
-	}
-	return registries
-}
-
 // served tells whether certificates are issued for a host: for loopback's names, those of faces, and those of registries
 // that exist.
 func (s *Server) served(host string) bool {

@@ -25,7 +25,7 @@ func Main(args, environ []string, version string, stdout, stderr io.Writer) int 
 		return 0
 	}
 	if err == nil {
-		err = arm(environ)
+		err = setCrashPoint(environ)
 	}
 	if err == nil {
 		err = serve(ctx, c, version, stdout, stderr)
@@ -47,8 +47,8 @@ func serve(ctx context.Context, c Config, version string, stdout, stderr io.Writ
 	return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 }
 
-// arm sets the crash point that tests name in ACRE_CRASHPOINT.
-func arm(environ []string) error {
+// setCrashPoint sets the crash point that tests name in ACRE_CRASHPOINT.
+func setCrashPoint(environ []string) error {
 	for _, v := range environ {
 		if spec, ok := strings.CutPrefix(v, "ACRE_CRASHPOINT="); ok && spec != "" {
 			return crash.Arm(spec)
@@ -129,6 +129,6 @@ func (s *Server) welcomeText() string {
 		}
 	}
 	fmt.Fprintf(&b, "\nTry it:\n\n  docker login %s --username %s\n    %s", host, name, s.welcome)
-	fmt.Fprintf(&b, "  docker pull busybox\n  docker tag busybox %s/hello:v1\n  docker push %s/hello:v1\n\n", host, host)
+	fmt.Fprintf(&b, "  docker pull busybox\n  docker tag busybox %s/hello:v1\n  docker push %s/hello:v1\n\n%s", host, host, s.owner)
 	return b.String()
 }

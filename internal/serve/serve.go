@@ -15,11 +15,13 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/blob"
 	"github.com/acre-registry/acre/internal/blob/disk"
 	"github.com/acre-registry/acre/internal/blob/mem"
 	"github.com/acre-registry/acre/internal/content"
+	"github.com/acre-registry/acre/internal/directory"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/resource"
@@ -33,6 +35,8 @@ type Server struct {
 	free       func() (int64, error) // of the blobs' disk; nil where there is none
 	registries *auth.Registries
 	auth       *auth.Service
+	directory  *directory.Service
+	audit      *audit.Service
 	resources  *resource.Service
 	content    *content.Service
 	metrics    *Metrics
@@ -41,6 +45,7 @@ type Server struct {
 	hosts      *hosts
 	listeners  *Listeners
 	welcome    string         // printed once ready
+	owner      string         // who owns the installation: printed after it
 	counted    []func() int64 // requests under way, by door
 }
 
@@ -93,7 +98,7 @@ func (s *Server) open(ctx context.Context, version string, stderr io.Writer) (er
 	return err
 }
 
-// openStores opens metadata and bytes, and the services above them.
+// openStores opens metadata and bytes, and introduces the services above them to one another.
 func (s *Server) openStores(ctx context.Context) error {
 	key, err := s.sealKey()
 	if err != nil {
@@ -114,21 +119,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.registries = auth.NewRegistries(s.db)
-	s.auth, err = auth.New(ctx, auth.Options{
-		DB: s.db, Registries: s.registries,
-		AccessLife: s.config.Tokens.AccessLifetime, RefreshLife: s.config.Tokens.RefreshLifetime,
-	})
-	if err != nil {
-		return err
-	}
-	s.content = content.New(content.Options{
-		DB: s.db, Blobs: blob.NewStore(bucket), Log: s.log.Logger, MaxBlob: int64(s.config.Limits.MaxUpload),
-		Grace: s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry,
-	})
-	s.metrics.Registry.MustRegister(s.content.Collectors()...)
-	s.resources, err = resource.New(ctx, resource.Options{DB: s.db, Registries: s.registries, Installation: s.installation()})
-	return err
+	return s.openServices(ctx, bucket)
 }
 
 // sealKey is the configured one, or one of the data directory's own, made at first start.
@@ -189,6 +180,7 @@ const (
 	devSubscription = "0000ac4e-0000-4000-8000-000000000002"
 	devGroup        = "acre"
 	devPassword     = "acre"
+	devSecret       = "acre-dev" // of all who are in the directory from the start
 )
 
 func (s *Server) installation() resource.Installation {
@@ -221,6 +213,9 @@ func (s *Server) bootstrap(ctx context.Context) error {
 		}
 	}
 	s.welcome = s.greeting(name, password)
+	if err := s.greetOwner(ctx); err != nil {
+		return err
+	}
 	for _, b := range s.config.Registries {
 		to := resource.Settings{AdminUserEnabled: &b.AdminUser, AnonymousPullEnabled: &b.AnonymousPull}
 		if b.SKU != "" {
@@ -257,8 +252,8 @@ func (s *Server) Run(ctx context.Context, stdout io.Writer) error {
 	defer cancel()
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	failed := make(chan error, 2)
-	for _, run := range []func(context.Context) error{s.log.Run, s.work} {
+	failed := make(chan error, 3)
+	for _, run := range []func(context.Context) error{s.log.Run, s.work, s.audit.Run} {
 		running.Go(func() {
 			if err := run(background); err != nil {
 				failed <- err

@@ -1,0 +1,81 @@
+package serve
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/audit"
+	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/blob"
+	"github.com/acre-registry/acre/internal/content"
+	"github.com/acre-registry/acre/internal/directory"
+	"github.com/acre-registry/acre/internal/resource"
+)
+
+// openServices introduces the services to one another.
+func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err error) {
+	s.registries = auth.NewRegistries(s.db)
+	known := &principals{}
+	s.resources, err = resource.New(ctx, resource.Options{
+		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: known,
+	})
+	if err != nil {
+		return err
+	}
+	here := s.resources.Installation()
+	s.directory, err = directory.New(ctx, directory.Options{
+		DB: s.db, Tenant: here.Tenant, Subscription: here.Subscription, Domains: s.config.Suffixes, Resource: s.ownOrigin,
+		Loopback: s.config.Dev, PrivateIssuers: s.config.Dev || s.config.Identity.PrivateIssuers, Log: s.log.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	known.Principals = s.directory
+	s.auth, err = auth.New(ctx, auth.Options{
+		DB: s.db, Registries: s.registries, Principals: s.directory, Tenant: here.Tenant, Scope: s.resourceID, Log: s.log.Logger,
+		AccessLife: s.config.Tokens.AccessLifetime, RefreshLife: s.config.Tokens.RefreshLifetime,
+	})
+	if err != nil {
+		return err
+	}
+	s.content = content.New(content.Options{
+		DB: s.db, Blobs: blob.NewStore(bucket), Log: s.log.Logger, MaxBlob: int64(s.config.Limits.MaxUpload),
+		Grace: s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry,
+	})
+	s.audit = audit.New(audit.Options{
+		DB: s.db, Log: s.log.Logger, Now: s.db.Now, Region: acr.DefaultLocation, Keep: s.config.Audit.Keep, File: s.config.Audit.File,
+		Scope: func(registry string) string { return s.resources.ScopeOf(ctx, registry) },
+	})
+	s.metrics.Registry.MustRegister(append(s.content.Collectors(), s.audit.Collectors()...)...)
+	return nil
+}
+
+// principals are those of the directory, which is opened after who asks for them.
+type principals struct{ auth.Principals }
+
+// resourceID is a registry's, below which its tokens are and on which, or above, roles are assigned.
+func (s *Server) resourceID(r acr.Registry) arm.ID {
+	id := s.resources.RegistryID(r.Name)
+	if r.Group != "" {
+		id.Group = r.Group
+	}
+	return id
+}
+
+// ownOrigin tells whether tokens may be for a resource because it is this server, under one of its names.
+func (s *Server) ownOrigin(resource string) bool {
+	u, err := url.Parse(resource)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && s.ownName(bareHost(u.Host))
+}
+
+// ownName tells whether a host is this server's, whoever answers for it.
+func (s *Server) ownName(host string) bool {
+	if _, ok := s.hosts.names[host]; ok || host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
