@@ -60,7 +60,7 @@ func (s *Service) Exchange(ctx context.Context, reg *Registry, x Exchange) (Iden
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := id.take(reg, r); err != nil {
+	if id, err = id.with(reg, r); err != nil {
 		return Identity{}, err
 	}
 	if !r.covered {

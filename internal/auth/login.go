@@ -138,7 +138,7 @@ func (s *Service) login(ctx context.Context, reg *Registry, user, password, addr
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := id.take(reg, r); err != nil {
+	if id, err = id.with(reg, r); err != nil {
 		return Identity{}, err
 	}
 	if !r.covered {
@@ -301,7 +301,7 @@ func (s *Service) subject(ctx context.Context, reg *Registry, c claims) (Identit
 	if err != nil {
 		return Identity{}, err
 	}
-	return id, id.take(reg, r)
+	return id.with(reg, r)
 }
 
 // Allow is Policy.Allow, for a face that would otherwise read a body for nothing.

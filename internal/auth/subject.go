@@ -181,24 +181,23 @@ func repositoryOf(scope, registry string) (repository string, ok bool) {
 	return "", false
 }
 
-// take gives an identity its rights, if its token still counts. Errors: fault.Unauthenticated.
-func (id *Identity) take(reg *Registry, r *rights) error {
+// with is the identity with its rights, if its token still counts. Errors: fault.Unauthenticated.
+func (id Identity) with(reg *Registry, r *rights) (Identity, error) {
 	if r.err != nil {
-		return r.err
+		return Identity{}, r.err
 	}
-	c := &id.claim
-	if c.At != 0 { // came by a token
+	if c := &id.claim; c.At != 0 { // came by a token
 		switch {
 		case c.Mode != mode(reg.Permissions):
-			return fault.New(fault.Unauthenticated, "the role assignment mode of registry %s was changed: log in again", reg.Name)
+			return Identity{}, fault.New(fault.Unauthenticated, "the role assignment mode of registry %s was changed: log in again", reg.Name)
 		case c.At <= r.before:
-			return fault.New(fault.Unauthenticated, "the tokens of %.100s were revoked: log in again", id.Name)
+			return Identity{}, fault.New(fault.Unauthenticated, "the tokens of %.100s were revoked: log in again", id.Name)
 		case c.Credential != "" && r.credentials != nil && !slices.Contains(r.credentials, c.Credential):
-			return fault.New(fault.Unauthenticated, "the password that the token of %.100s was got with is not valid any more: log in again", id.Name)
+			return Identity{}, fault.New(fault.Unauthenticated, "the password that the token of %.100s was got with is not valid any more: log in again", id.Name)
 		}
 	}
 	id.rights, id.person = r, r.person
-	return nil
+	return id, nil
 }
 
 // scope is the registry's resource ID.

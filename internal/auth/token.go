@@ -177,7 +177,7 @@ func (s *Service) parse(ctx context.Context, reg *Registry, value string, now ti
 	if len(value) > maxToken {
 		return c, bad("it is too long")
 	}
-	signed, err := jose.ParseSigned(value, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(value, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil || len(signed.Signatures) != 1 {
 		return c, bad("it is no JWT signed with RS256")
 	}
@@ -265,7 +265,7 @@ func (s *Service) remembered(ctx context.Context, reg *Registry, v *verified) (I
 		}
 		v.rights.Store(r)
 	}
-	return id, id.take(reg, r)
+	return id.with(reg, r)
 }
 
 // Upload is Bearer for a request to an upload of a repository that began at a time: a token that was valid then suffices for
@@ -292,7 +292,7 @@ func (s *Service) Upload(ctx context.Context, reg *Registry, value, repository s
 	}
 	// Pull is for HEAD and GET of the upload itself, which say how far it is.
 	id.Grants = acr.Intersect([]acr.Grant{{Type: "repository", Name: repository, Actions: []acr.Action{acr.Pull, acr.Push}}}, c.Access)
-	return id, id.take(reg, r)
+	return id.with(reg, r)
 }
 
 // MaxUpload is how long an upload may go on with a token that has ended.
