@@ -113,8 +113,10 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 	mustComplete(root, "output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"json", "table", "tsv", "yaml"}, cobra.ShellCompDirectiveNoFileComp
 	})
-	root.AddCommand(a.loginCommand(), a.logoutCommand(), a.accountCommand(), a.repositoryCommand(), a.scopeMapCommand(), a.tokenCommand(),
-		a.registryList(), a.registryShow(), a.registryUpdate(), a.registryCredentialCommand(), a.networkRuleCommand(), a.roleCommand(), a.identityCommand(), a.adCommand(),
+	root.AddCommand(
+		a.loginCommand(), a.logoutCommand(), a.accountCommand(), a.repositoryCommand(), a.scopeMapCommand(), a.tokenCommand(),
+		a.registryList(), a.registryShow(), a.registryUpdate(), a.registryCredentialCommand(), a.networkRuleCommand(), a.accessRuleCommand(),
+		a.roleCommand(), a.identityCommand(), a.adCommand(), a.issuerCommand(), a.accessCommand(), a.logCommand(), a.auditCommand(),
 		a.healthCommand(), a.versionCommand(), a.adminCommand(), a.devCommand())
 	return root
 }

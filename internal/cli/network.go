@@ -75,7 +75,8 @@ func (a *app) networkRuleChange(verb string) *cobra.Command {
 		Long:    short + ". It counts within two seconds.",
 		Example: "  acre network-rule " + verb + " -n mainreg --ip-address 203.0.113.0/24 2001:db8::/32",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
-			if err := checkAddresses(addresses); err != nil {
+			addresses, err := cleanAddresses(addresses)
+			if err != nil {
 				return err
 			}
 			id, err := p.registryID(ctx, of)
@@ -111,16 +112,20 @@ func (a *app) networkRuleChange(verb string) *cobra.Command {
 	return cmd
 }
 
-func checkAddresses(list []string) error {
+// cleanAddresses are addresses and ranges as the server keeps them.
+func cleanAddresses(list []string) ([]string, error) {
 	if len(list) == 0 {
-		return fault.New(fault.Invalid, "which addresses? Give --ip-address")
+		return nil, fault.New(fault.Invalid, "which addresses? Give --ip-address")
 	}
+	out := []string{}
 	for _, s := range list {
-		_, aerr := netip.ParseAddr(s)
-		_, perr := netip.ParsePrefix(s)
-		if aerr != nil && perr != nil {
-			return fault.New(fault.Invalid, "--ip-address %q is neither an address nor a range such as 203.0.113.0/24", s)
+		if a, err := netip.ParseAddr(s); err == nil {
+			out = append(out, a.String())
+		} else if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p.Masked().String())
+		} else {
+			return nil, fault.New(fault.Invalid, "--ip-address %q is neither an address nor a range such as 203.0.113.0/24", s)
 		}
 	}
-	return nil
+	return out, nil
 }

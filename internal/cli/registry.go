@@ -84,8 +84,10 @@ var permissionModes = map[string]acr.PermissionMode{
 // registryChange are the flags of update.
 type registryChange struct {
 	ofRegistry
-	sku, defaultAction, mode          string
-	admin, anonymous, public, trusted *bool
+	sku, defaultAction, mode string
+	open                     []string // to anybody
+
+	admin, anonymous, public, trusted, logOnly *bool
 }
 
 func (a *app) registryUpdate() *cobra.Command {
@@ -129,6 +131,8 @@ func (a *app) registryUpdate() *cobra.Command {
 	truthFlag(cmd, &set.anonymous, "anonymous-pull-enabled", "whether anybody may pull")
 	truthFlag(cmd, &set.public, "public-network-enabled", "whether public listeners serve it")
 	truthFlag(cmd, &set.trusted, "allow-trusted-services", "whether the server's own services pass the network rules")
+	truthFlag(cmd, &set.logOnly, "network-log-only", "whether network rules only log what they would refuse")
+	f.Var(words{&set.open}, "anonymous-repositories", "repositories that anybody may pull, by name or prefix/*; \"\" for none")
 	mustComplete(cmd, "role-assignment-mode", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"rbac", "rbac-abac", "both"}, cobra.ShellCompDirectiveNoFileComp
 	})
@@ -162,6 +166,16 @@ func (set *registryChange) body() (object, error) {
 	}
 	if set.trusted != nil {
 		properties["networkRuleBypassOptions"] = map[bool]string{true: "AzureServices", false: "None"}[*set.trusted]
+	}
+	own := object{}
+	if set.logOnly != nil {
+		own["networkLogOnly"] = *set.logOnly
+	}
+	if set.open != nil {
+		own["anonymousRepositories"] = slices.DeleteFunc(set.open, func(s string) bool { return s == "" })
+	}
+	if len(own) > 0 {
+		properties["acre"] = own
 	}
 	if len(properties)+len(body) == 1 && set.defaultAction == "" {
 		return nil, fault.New(fault.Invalid, "what is to change? Give a flag; acre update --help shows which there are")
