@@ -33,6 +33,8 @@ type Options struct {
 	Installation Installation
 	// Principals tells whom roles may be assigned to; nil: whoever is named.
 	Principals auth.Principals
+	// Identities keeps the service principals of managed identities; nil: there are none.
+	Identities Identities
 }
 
 // Service keeps resources.
