@@ -45,6 +45,7 @@ type cloud struct {
 	none     bool         // no subscription
 	life     int          // of access tokens, in seconds
 	serial   int
+	redirect string     // where all else is sent
 	identity url.Values // what the managed identity endpoint was asked
 }
 
@@ -92,6 +93,8 @@ func (o *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Authorization") == "":
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer authorization_uri="https://login.acre.localhost/%s", error="invalid_token"`, testTenant))
 		answer(401, object{"error": object{"code": "AuthenticationFailed", "message": "no token"}})
+	case o.redirect != "":
+		http.Redirect(w, r, o.redirect, http.StatusTemporaryRedirect)
 	default:
 		o.asked = append(o.asked, r.Method+" "+r.URL.RequestURI())
 		list := []object{{"id": "/subscriptions/" + testSubscription, "subscriptionId": testSubscription, "tenantId": testTenant, "displayName": "acre", "state": "Enabled"}}
