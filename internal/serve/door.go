@@ -2,11 +2,12 @@ package serve
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/controlplane"
 	"github.com/acre-registry/acre/internal/dataplane"
-	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/identity"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/oci"
@@ -38,9 +39,10 @@ func (s *Server) handler() Doors {
 
 // front leads each request to the face that its host and path belong to.
 type front struct {
-	s        *Server
-	data     *dataplane.Face
-	identity *identity.Face
+	s          *Server
+	data       *dataplane.Face
+	identity   *identity.Face
+	management *controlplane.Face
 }
 
 func (s *Server) faces(ops http.Handler) http.Handler {
@@ -57,6 +59,9 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 		identity: identity.New(identity.Options{
 			Directory: s.directory, Auth: s.auth, Hosts: s.ownName,
 			Metadata: s.config.Dev || s.config.Identity.Metadata, MetadataSecret: s.metadataSecret(),
+		}),
+		management: controlplane.New(controlplane.Options{
+			Auth: s.auth, Resources: s.resources, Audit: s.audit, Cloud: s.cloud, LoginServer: s.loginServerFor,
 		}),
 	}
 	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)
@@ -80,7 +85,8 @@ func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
 		f.identity.ServeHTTP(w, r)
 		return nil
 	case management:
-		return fault.New(fault.NotFound, "nothing answers at %s", r.Host)
+		f.management.ServeHTTP(w, r)
+		return nil
 	}
 	reg, err := f.s.registries.Get(r.Context(), registry)
 	if err != nil {
@@ -91,7 +97,12 @@ func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
 
 // faceOf tells whose a path is, on hosts where that decides.
 func (f *front) faceOf(path string) face {
-	if f.identity.Owns(path) {
+	switch {
+	case strings.HasPrefix(path, "/v2/"): // most of all requests
+		return registries
+	case controlplane.Owns(path):
+		return management
+	case f.identity.Owns(path):
 		return identities
 	}
 	return registries

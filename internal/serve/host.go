@@ -3,7 +3,11 @@ package serve
 import (
 	"context"
 	"net"
+	"net/http"
 	"strings"
+
+	"github.com/acre-registry/acre/internal/controlplane"
+	"github.com/acre-registry/acre/internal/web"
 )
 
 // face is who answers a request.
@@ -32,21 +36,27 @@ var cloudNames = map[string]face{
 type hosts struct {
 	standard string   // the default registry's key
 	suffixes []string // of registries' hosts, each with its dot in front
-	names    map[string]face
+	names    map[string]place
+}
+
+// place is what one name stands for.
+type place struct {
+	to     face
+	suffix string // of registries' hosts, for who came by this name
 }
 
 func newHosts(c *Config) *hosts {
-	h := &hosts{standard: strings.ToLower(c.DefaultRegistry), names: map[string]face{}}
+	h := &hosts{standard: strings.ToLower(c.DefaultRegistry), names: map[string]place{}}
 	cloud := c.Dev
 	for _, suffix := range c.Suffixes {
 		h.suffixes = append(h.suffixes, "."+suffix)
-		h.names[suffix] = byPath
+		h.names[suffix] = place{byPath, suffix}
 		if suffix == cloudSuffix { // whose names are given: there, a registry may be called login
 			cloud = false
 			continue
 		}
 		for name, to := range ownNames {
-			h.names[name+"."+suffix] = to
+			h.names[name+"."+suffix] = place{to, suffix}
 		}
 	}
 	if cloud {
@@ -54,7 +64,7 @@ func newHosts(c *Config) *hosts {
 	}
 	if c.Dev {
 		for name, to := range cloudNames {
-			h.names[name] = to
+			h.names[name] = place{to, cloudSuffix}
 		}
 	}
 	return h
@@ -65,8 +75,8 @@ func newHosts(c *Config) *hosts {
 // the suffixes leads nowhere: whoever made it meant a registry, and not the default one.
 func (h *hosts) of(host string) (registry string, to face) {
 	host = bareHost(host)
-	if to, ok := h.names[host]; ok {
-		return h.standard, to
+	if at, ok := h.names[host]; ok {
+		return h.standard, at.to
 	}
 	if name, ok := h.registry(host); ok {
 		return name, byPath
@@ -113,15 +123,35 @@ func (s *Server) served(host string) bool {
 // loginServer is the host of a registry under the first suffix.
 func (s *Server) loginServer(registry string) string { return registry + "." + s.config.Suffixes[0] }
 
-// loginServerFor is the host of a registry for somebody who came by a host of the cloud or by one of the installation's
-// own, with the port that was asked for.
+// loginServerFor is the host of a registry for somebody who came by a host, with the port that was asked for.
 func (s *Server) loginServerFor(host, registry string) string {
 	server := s.loginServer(registry)
-	if _, cloud := cloudNames[bareHost(host)]; cloud && s.config.Dev {
-		server = registry + "." + cloudSuffix
+	if at, ok := s.hosts.names[bareHost(host)]; ok {
+		server = registry + "." + at.suffix
 	}
 	if _, port, err := net.SplitHostPort(host); err == nil && port != "" && port != "443" {
 		server = net.JoinHostPort(server, port)
 	}
 	return server
+}
+
+// cloud tells clients where the parts of the installation are, in the names and with the port by which they came: those of
+// the cloud, those below a suffix, or one host for all.
+func (s *Server) cloud(r *http.Request) controlplane.Cloud {
+	scheme, port := web.Scheme(r)+"://", ""
+	if _, p, err := net.SplitHostPort(r.Host); err == nil {
+		port = ":" + p
+	}
+	at, named := s.hosts.names[bareHost(r.Host)]
+	if !named || at.to == byPath {
+		one := scheme + strings.ToLower(r.Host)
+		return controlplane.Cloud{Login: one, Management: one, Graph: one, Suffix: s.config.Suffixes[0]}
+	}
+	login, management, graph := "login."+at.suffix, "management."+at.suffix, "graph."+at.suffix
+	if at.suffix == cloudSuffix {
+		login, management, graph = "login.microsoftonline.com", "management.azure.com", "graph.microsoft.com"
+	}
+	return controlplane.Cloud{
+		Login: scheme + login + port, Management: scheme + management + port, Graph: scheme + graph + port, Suffix: at.suffix,
+	}
 }

@@ -1,6 +1,13 @@
 package serve
 
-import "testing"
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/acre-registry/acre/internal/controlplane"
+)
 
 func TestHosts(t *testing.T) {
 	t.Parallel()
@@ -53,13 +60,38 @@ func TestLoginServerFor(t *testing.T) {
 		{false, "localhost:5443", "team1.acre.localhost:5443"},
 		{false, "management.acre.localhost", "team1.acre.localhost"},
 		{false, "management.azure.com", "team1.acre.localhost"},
+		{false, "management.b.test:8443", "team1.b.test:8443"},
 		{true, "management.azure.com", "team1.azurecr.io"},
 		{true, "management.azure.com:443", "team1.azurecr.io"},
 		{true, "[::1]:5443", "team1.acre.localhost:5443"},
 	} {
-		s := &Server{config: Config{Suffixes: []string{"acre.localhost", "b.test"}, Dev: c.dev}}
+		config := Config{Suffixes: []string{"acre.localhost", "b.test"}, Dev: c.dev}
+		s := &Server{config: config, hosts: newHosts(&config)}
 		if got := s.loginServerFor(c.host, "team1"); got != c.want {
 			t.Errorf("by %s: %s, want %s", c.host, got, c.want)
+		}
+	}
+}
+
+func TestCloud(t *testing.T) {
+	t.Parallel()
+	config := Config{Suffixes: []string{"acre.localhost", "b.test"}, Dev: true}
+	s := &Server{config: config, hosts: newHosts(&config)}
+	for url, want := range map[string]controlplane.Cloud{
+		"https://Localhost:5443": {Login: "https://localhost:5443", Management: "https://localhost:5443", Graph: "https://localhost:5443", Suffix: "acre.localhost"},
+		"https://management.b.test": {
+			Login: "https://login.b.test", Management: "https://management.b.test", Graph: "https://graph.b.test", Suffix: "b.test",
+		},
+		"http://login.acre.localhost:5000": {
+			Login: "http://login.acre.localhost:5000", Management: "http://management.acre.localhost:5000", Graph: "http://graph.acre.localhost:5000",
+			Suffix: "acre.localhost",
+		},
+		"https://management.azure.com": {
+			Login: "https://login.microsoftonline.com", Management: "https://management.azure.com", Graph: "https://graph.microsoft.com", Suffix: "azurecr.io",
+		},
+	} {
+		if d := cmp.Diff(want, s.cloud(httptest.NewRequest("GET", url, nil))); d != "" {
+			t.Errorf("by %s:\n%s", url, d)
 		}
 	}
 }
