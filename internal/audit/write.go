@@ -36,7 +36,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-tick.C:
 			s.tend(ctx, sink)
 			if now := s.opt.Now(); s.opt.Keep > 0 && now.Sub(trimmed) >= trimTime {
-				s.logged("remove old audit rows", s.trim(ctx, now.Add(-s.opt.Keep)))
+				s.logged("remove old audit rows", s.Trim(ctx))
 				trimmed = now
 			}
 		case <-ctx.Done():
@@ -231,8 +231,12 @@ func (s *Service) changed(e acr.Event) *acr.AuditRow {
 	return row
 }
 
-// trim removes rows that are older than a time.
-func (s *Service) trim(ctx context.Context, before time.Time) error {
+// Trim removes rows that are older than Keep, and chains a row that says which. Run does it every hour.
+func (s *Service) Trim(ctx context.Context) error {
+	if s.opt.Keep == 0 {
+		return nil
+	}
+	before := s.opt.Now().Add(-s.opt.Keep)
 	var heads []meta.AuditHead
 	if err := s.opt.DB.Look(ctx, func(tx *meta.Tx) (err error) {
 		heads, err = tx.AuditHeads()
