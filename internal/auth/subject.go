@@ -113,7 +113,7 @@ func (r *rights) token(tx *meta.Tx, registry arm.ID, name string) error {
 	if tok.Status != acr.TokenEnabled {
 		r.err = fault.New(fault.Unauthenticated, "the token %s is disabled", tok.Name)
 	}
-	r.credentials = []string{}
+	r.covered, r.credentials = true, []string{}
 	for _, p := range tok.Passwords {
 		r.credentials = append(r.credentials, credentialOf(p))
 	}
