@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -144,4 +145,14 @@ func passwordRequest(name, pw string) Request {
 
 func acrManagedID(name string) arm.ID {
 	return arm.ID{Subscription: "sub", Group: "group", Provider: arm.Identity, Types: []string{"userAssignedIdentities"}, Names: []string{name}}
+}
+
+// openMemory opens a SQLite store, for what asks no more of one than the time.
+func openMemory(w *world) *meta.DB {
+	return metatest.Open(w, metatest.Stores(w)["sqlite"](w), meta.Options{Now: w.now})
+}
+
+func withLog(opt Options) Options {
+	opt.Log = slog.New(slog.DiscardHandler)
+	return opt
 }
