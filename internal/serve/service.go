@@ -18,9 +18,9 @@ import (
 // openServices introduces the services to one another.
 func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err error) {
 	s.registries = auth.NewRegistries(s.db)
-	known := &principals{}
+	later := &theDirectory{}
 	s.resources, err = resource.New(ctx, resource.Options{
-		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: known,
+		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later,
 	})
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	if err != nil {
 		return err
 	}
-	known.Principals = s.directory
+	later.Service = s.directory
 	s.auth, err = auth.New(ctx, auth.Options{
 		DB: s.db, Registries: s.registries, Principals: s.directory, Tenant: here.Tenant, Scope: s.resourceID, Log: s.log.Logger,
 		AccessLife: s.config.Tokens.AccessLifetime, RefreshLife: s.config.Tokens.RefreshLifetime,
@@ -53,8 +53,8 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	return nil
 }
 
-// principals are those of the directory, which is opened after who asks for them.
-type principals struct{ auth.Principals }
+// theDirectory is opened after who asks it, since whose it is stands with the resources.
+type theDirectory struct{ *directory.Service }
 
 // resourceID is a registry's, below which its tokens are and on which, or above, roles are assigned.
 func (s *Server) resourceID(r acr.Registry) arm.ID {
