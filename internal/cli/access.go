@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -80,8 +79,11 @@ func (p *plane) explain(ctx context.Context, q question) (object, error) {
 		return nil, err
 	}
 	if q.who == "" {
-		c := claimsOf(p.who.Tokens[forManagement].Token)
-		q.who = cmp.Or(c.UPN, c.AppID, p.who.Name)
+		token, err := p.token(ctx, forManagement)
+		if err != nil {
+			return nil, err
+		}
+		q.who = "principal:" + claimsOf(token).ObjectID
 	}
 	body := object{"principal": q.who, "action": q.can}
 	for name, v := range map[string]string{"repository": q.repository, "tag": q.tag, "digest": q.digest, "sourceAddress": q.from} {
@@ -98,18 +100,11 @@ func (a *app) printExplanation(o object) error {
 		return a.print(o)
 	}
 	var b strings.Builder
-	verdict := "may not"
+	verdict := "No"
 	if allowed, _ := o["allowed"].(bool); allowed {
-		verdict = "may"
+		verdict = "Yes"
 	}
-	on := "the catalog"
-	if repo := text(o, "repository"); repo != "" {
-		on = repo
-		if tag := text(o, "tag"); tag != "" {
-			on += ":" + tag
-		}
-	}
-	fmt.Fprintf(&b, "%s %s %s %s: %s\n", text(o, "who"), verdict, strings.ReplaceAll(text(o, "action"), "*", "list"), on, text(o, "because"))
+	fmt.Fprintf(&b, "%s: %s\n", verdict, text(o, "because"))
 	for _, part := range []struct{ member, head string }{{"by", "Allowed by"}, {"near", "Not by"}} {
 		for _, g := range objects(o[part.member]) {
 			fmt.Fprintf(&b, "  %s %s\n", part.head, ground(g))

@@ -156,6 +156,7 @@ func logRow(o object) any {
 	}
 	if what == "" {
 		what = text(o, "resource")
+		what = what[strings.LastIndex(what, "/providers/")+1:]
 	}
 	return struct {
 		Time, Operation, Identity, Address, Result, What string

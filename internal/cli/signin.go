@@ -63,10 +63,11 @@ func (t tokens) expires(now time.Time) time.Time {
 
 // claims are what acre shows of a token. Nothing is decided by them: the server that gave the token checks it.
 type claims struct {
-	Tenant string `json:"tid"`
-	UPN    string `json:"upn"`
-	Name   string `json:"unique_name"`
-	AppID  string `json:"appid"`
+	Tenant   string `json:"tid"`
+	ObjectID string `json:"oid"`
+	UPN      string `json:"upn"`
+	Name     string `json:"unique_name"`
+	AppID    string `json:"appid"`
 }
 
 func claimsOf(token string) (c claims) {
