@@ -51,8 +51,11 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// gather waits for more rows.
+// gather waits for more rows, where there are not enough for a batch.
 func (s *Service) gather(ctx context.Context, first entry) []entry {
+	if len(s.queue) >= maxBatch {
+		return s.take([]entry{first})
+	}
 	timer := time.NewTimer(settle)
 	defer timer.Stop()
 	select {

@@ -112,7 +112,7 @@ func (s *Server) openStores(ctx context.Context) error {
 		}
 		store = "sqlite://" + path
 	}
-	if s.db, err = meta.Open(ctx, store, meta.Options{SealKey: key, Log: s.log.Logger}); err != nil {
+	if s.db, err = meta.Open(ctx, store, meta.Options{SealKey: key, Log: s.log.Logger, Actor: auth.Actor}); err != nil {
 		return err
 	}
 	bucket, err := s.bucket()
