@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
 	"github.com/acre-registry/acre/internal/fault"
@@ -22,9 +24,23 @@ type person struct {
 	assigned []*assigned
 }
 
+// assignment is what counts of an acr.RoleAssignment: the rest is not worth its decoding.
+type assignment struct {
+	Name        string `json:"name"`
+	Scope       string `json:"scope"`
+	RoleID      string `json:"roleId"`
+	PrincipalID string `json:"principalId"`
+	Condition   string `json:"condition"`
+}
+
+func (assignment) ResourceType() string { return acr.RoleAssignment{}.ResourceType() }
+
+// Validate refuses: assignments are only read here.
+func (assignment) Validate() error { return errors.New("an assignment is not written in parts") }
+
 // assigned is a role assignment, ready to be asked.
 type assigned struct {
-	acr.RoleAssignment
+	assignment
 	scope     string // clean
 	role      *role
 	condition *acr.Condition
@@ -105,7 +121,7 @@ func (s *Service) principal(ctx context.Context, as epoch, ref string) (*person,
 	}
 	if err := s.opt.DB.View(ctx, func(tx *meta.Tx) error {
 		p.assigned = nil
-		return p.read(tx)
+		return p.read(tx, s.conditions)
 	}); err != nil {
 		return nil, err
 	}
@@ -114,13 +130,13 @@ func (s *Service) principal(ctx context.Context, as epoch, ref string) (*person,
 }
 
 // read finds the principal's assignments.
-func (p *person) read(tx *meta.Tx) error {
+func (p *person) read(tx *meta.Tx, conditions *conditions) error {
 	custom := map[string]*role{}
 	for _, id := range append([]string{p.ID}, p.Groups...) {
 		if id == "" {
 			continue // known by rules alone
 		}
-		list, err := meta.Find[acr.RoleAssignment](tx, "principal:"+strings.ToLower(id), maxAssigned)
+		list, err := meta.Find[assignment](tx, "principal:"+strings.ToLower(id), maxAssigned)
 		if err != nil {
 			return err
 		}
@@ -132,14 +148,30 @@ func (p *person) read(tx *meta.Tx) error {
 			if r == nil {
 				continue // it was deleted, and gives nothing
 			}
-			one := &assigned{RoleAssignment: a, scope: arm.CleanScope(a.Scope), role: r}
+			one := &assigned{assignment: a, scope: arm.CleanScope(a.Scope), role: r}
 			if a.Condition != "" {
-				one.condition, one.broken = acr.ParseCondition(a.Condition)
+				one.condition, one.broken = conditions.parse(a.Condition)
 			}
 			p.assigned = append(p.assigned, one)
 		}
 	}
 	return nil
+}
+
+// conditions remembers conditions by their text: many assignments have the same.
+type conditions struct {
+	parsed *lru.Cache[string, *acr.Condition]
+}
+
+func (c *conditions) parse(text string) (*acr.Condition, error) {
+	if known, ok := c.parsed.Get(text); ok {
+		return known, nil
+	}
+	parsed, err := acr.ParseCondition(text)
+	if err == nil {
+		c.parsed.Add(text, parsed)
+	}
+	return parsed, err
 }
 
 // findRole finds a role by its ID; nil where there is none.

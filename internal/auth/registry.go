@@ -21,6 +21,8 @@ type Registry struct {
 	passwords [2]string
 	epoch     epoch
 	network   *network
+
+	revocations map[subjectKey]int64 // of all registries
 }
 
 // credentials are the fingerprints of the admin user's passwords.
@@ -165,9 +167,13 @@ func stored(tx *meta.Tx, at epoch, earlier map[string]*Registry) (map[string]*Re
 	for _, s := range secrets {
 		passwords[s.Name] = string(s.Value)
 	}
+	ended, err := revoked(tx)
+	if err != nil {
+		return nil, err
+	}
 	all := make(map[string]*Registry, len(docs))
 	for _, doc := range docs {
-		reg := &Registry{Registry: doc, Key: doc.Key(), epoch: at}
+		reg := &Registry{Registry: doc, Key: doc.Key(), epoch: at, revocations: ended}
 		was := earlier[reg.Key]
 		if was != nil && was.UID == reg.UID {
 			reg.ID = was.ID

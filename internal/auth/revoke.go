@@ -55,27 +55,50 @@ func (s *Service) Revoke(ctx context.Context, reg *Registry, subject string) err
 		if err != nil && !errors.Is(err, fault.NotFound) {
 			return err
 		}
-		return meta.Put(tx, at, r, version)
+		return errors.Join(s.forgetRevocations(tx), meta.Put(tx, at, r, version))
 	})
 }
 
-// revoked is until when tokens of a subject count no more, in milliseconds.
-func (s *Service) revoked(ctx context.Context, reg *Registry, c claim) (int64, error) {
-	var before int64
-	err := s.opt.DB.View(ctx, func(tx *meta.Tx) error {
-		before = 0
-		for _, id := range []arm.ID{revocationID(reg.UID, "", ""), revocationID(reg.UID, c.Kind, c.ID)} {
-			r, _, err := meta.Get[revocation](tx, id)
-			if err != nil && !errors.Is(err, fault.NotFound) {
-				return err
-			}
-			if err == nil {
-				before = max(before, r.Before.UnixMilli())
-			}
+// forgetRevocations removes those that every token they were for has ended since.
+func (s *Service) forgetRevocations(tx *meta.Tx) error {
+	list, err := meta.List[revocation](tx, "", revocations)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if s.opt.DB.Now().Sub(r.Before) <= 2*max(MaxLife, s.keys.life) {
+			continue
 		}
-		return nil
-	})
-	return before, err
+		if _, err := meta.Delete(tx, revocationID(r.Registry, r.Kind, r.Subject)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revocations bounds how many a process holds: Revoke removes those that no token can outlive.
+const revocations = 100_000
+
+// revoked is until when the tokens of subjects on registries count no more, in milliseconds: by subjectKey, whose kind is
+// empty for everybody's.
+func revoked(tx *meta.Tx) (map[subjectKey]int64, error) {
+	list, err := meta.List[revocation](tx, "", revocations)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	out := make(map[subjectKey]int64, len(list))
+	for _, r := range list {
+		out[subjectKey{r.Registry, r.Kind, r.Subject}] = r.Before.UnixMilli()
+	}
+	return out, nil
+}
+
+// revoked is until when the subject's tokens count no more.
+func (r *Registry) revoked(c claim) int64 {
+	if len(r.revocations) == 0 {
+		return 0
+	}
+	return max(r.revocations[subjectKey{uid: r.UID}], r.revocations[subjectKey{r.UID, c.Kind, c.ID}])
 }
 
 func parseSubject(subject string) (kind, id string, err error) {
