@@ -62,9 +62,15 @@ func TestRevocationOnASecondNode(t *testing.T) {
 		"the permission mode": {"alice", func(w *world, _ arm.ID) {
 			w.set(func(r *acr.Registry) { r.Permissions = acr.BothPermissions })
 		}, fault.Unauthenticated},
-		"the admin user":           {"acre", func(w *world, _ arm.ID) { w.set(func(r *acr.Registry) { r.AdminUserEnabled = false }) }, fault.Unauthenticated},
-		"an admin user's password": {"acre", func(w *world, _ arm.ID) { put(w.T, w.db, w.reg(w.node).Registry, "new", "p2") }, fault.Unauthenticated},
-		"anonymous pull":           {"", func(w *world, _ arm.ID) { w.set(func(r *acr.Registry) { r.AnonymousPullEnabled = false }) }, fault.Unauthenticated},
+		"the admin user": {"acre", func(w *world, _ arm.ID) { w.set(func(r *acr.Registry) { r.AdminUserEnabled = false }) }, fault.Unauthenticated},
+		"an admin user's password": {"acre", func(w *world, _ arm.ID) {
+			if err := w.db.Update(w.Context(), func(tx *meta.Tx) error {
+				return tx.PutSecret(acr.AdminSecret(w.reg(w.node).UID, acr.Password1), []byte("new"))
+			}); err != nil {
+				w.Fatal(err)
+			}
+		}, fault.Unauthenticated},
+		"anonymous pull": {"", func(w *world, _ arm.ID) { w.set(func(r *acr.Registry) { r.AnonymousPullEnabled = false }) }, fault.Unauthenticated},
 		"the network": {"robot", func(w *world, _ arm.ID) {
 			w.set(func(r *acr.Registry) { r.Network.DefaultAction = acr.Deny })
 		}, fault.Blocked},
