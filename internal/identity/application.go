@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -150,13 +151,13 @@ func (f *Face) createApplication(c *call) error {
 		return err
 	}
 	if keys != nil && len(*keys) > 0 {
-		var certificates *[]directory.NewCertificate
-		if certificates, err = certificatesOf(a, *keys); err == nil {
-			a, err = f.opt.Directory.UpdateApplication(ctx, a.ID, directory.ApplicationChange{Certificates: certificates})
+		certificates, err := certificatesOf(a, *keys)
+		id := a.ID
+		if err == nil {
+			a, err = f.opt.Directory.UpdateApplication(ctx, id, directory.ApplicationChange{Certificates: certificates})
 		}
 		if err != nil { // all or nothing
-			_ = f.opt.Directory.DeleteApplication(ctx, a.ID)
-			return err
+			return errors.Join(err, f.opt.Directory.DeleteApplication(ctx, id))
 		}
 	}
 	return c.entity(http.StatusCreated, "applications", applicationObject(a))
