@@ -157,7 +157,7 @@ func TestIssuerKeys(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t)
 	opt := Options{Loopback: true, IssuerRoots: p.roots()}
-	w := &world{T: t, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+	w := &world{TB: t, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
 	w.db = openMemory(w)
 	opt.DB = w.db
 	is := newIssuers(withLog(opt))

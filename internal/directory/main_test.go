@@ -46,7 +46,7 @@ func (c *clock) advance(d time.Duration) {
 
 // world is a store with two nodes on it, each of which is the directory.
 type world struct {
-	*testing.T
+	testing.TB
 	*clock
 	db    *meta.DB
 	a, b  *Service
@@ -61,7 +61,7 @@ func eachWith(t *testing.T, opt Options, fn func(w *world)) {
 	for name, store := range metatest.Stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := &world{T: t, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+			w := &world{TB: t, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
 			url := store(t)
 			w.db = metatest.Open(t, url, meta.Options{Now: w.now})
 			other := w.db
@@ -155,4 +155,13 @@ func openMemory(w *world) *meta.DB {
 func withLog(opt Options) Options {
 	opt.Log = slog.New(slog.DiscardHandler)
 	return opt
+}
+
+// fuzzWorld is a world on SQLite with one node.
+func fuzzWorld(f *testing.F) *world {
+	w := &world{TB: f, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+	w.db = openMemory(w)
+	w.a = w.node(Options{}, w.db)
+	w.owner = auth.As(f.Context(), auth.System("test"))
+	return w
 }
