@@ -2,7 +2,6 @@ package resource
 
 import (
 	"github.com/acre-registry/acre/internal/acr"
-	"github.com/acre-registry/acre/internal/arm"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 )
@@ -11,8 +10,7 @@ import (
 func (s *Service) issuers() *Kind[acr.TrustedIssuer] {
 	return &Kind[acr.TrustedIssuer]{
 		s: s, provider: "Acre.Identity", types: []string{"trustedIssuers"},
-		name:  func(t acr.TrustedIssuer) string { return t.Name },
-		scope: func(arm.ID) string { return "/" },
+		name: func(t acr.TrustedIssuer) string { return t.Name }, tenant: true,
 		complete: func(c *Change[acr.TrustedIssuer]) error {
 			if c.Old == nil {
 				c.New.Name, c.New.CreatedAt = c.ID.Name(), s.opt.DB.Now().UTC()

@@ -23,6 +23,7 @@ type Kind[R acr.Resource] struct {
 	name     func(R) string           // as it was spelled when it was made
 	group    func(R) string           // the group that it lies in; nil: none, or what its kind of ID says
 	scope    func(id arm.ID) string   // what rights are asked on; nil: the ID
+	tenant   bool                     // it belongs to the whole tenant: rights are asked on the subscription, where owners are
 	system   func() []R               // what every parent has and nobody changes
 	complete func(c *Change[R]) error // settles what the document leaves open, before it is written
 	check    func(c *Change[R]) error // holds it against the rest of the store, once it is written
@@ -79,7 +80,10 @@ func (k *Kind[R]) Operation(verb string) string {
 
 func (k *Kind[R]) allowed(ctx context.Context, id arm.ID, verb string) error {
 	scope := id.String()
-	if k.scope != nil {
+	switch {
+	case k.tenant:
+		scope = k.s.Scope()
+	case k.scope != nil:
 		scope = k.scope(id)
 	}
 	return auth.Policy{}.Control(ctx, scope, k.Operation(verb))
@@ -127,7 +131,7 @@ func (k *Kind[R]) get(tx *meta.Tx, id arm.ID) (Kept[R], error) {
 // id is the resource's ID as it is shown.
 func (k *Kind[R]) id(asked arm.ID, in Parent, r R) arm.ID {
 	if reg, ok := any(r).(acr.Registry); ok {
-		return k.s.registryID(reg)
+		return k.s.IDOf(reg)
 	}
 	if in.Name != "" {
 		return in.ID.Child(k.types[len(k.types)-1], k.name(r))
@@ -146,8 +150,12 @@ func (k *Kind[R]) id(asked arm.ID, in Parent, r R) arm.ID {
 // their IDs. Only those are in it that the caller may read; more is where to go on, "" at the end.
 // Errors: fault.NotFound of the parent.
 func (k *Kind[R]) List(ctx context.Context, parent string, p Page) (list []Kept[R], more string, err error) {
-	whole := auth.Policy{}.Control(ctx, arm.CleanScope(parent), k.Operation("read"))
-	if whole != nil && !k.s.reaches(ctx, parent) {
+	scope := parent
+	if k.tenant {
+		scope = k.s.Scope()
+	}
+	whole := auth.Policy{}.Control(ctx, scope, k.Operation("read"))
+	if whole != nil && (k.tenant || !k.s.reaches(ctx, scope)) {
 		return nil, "", whole
 	}
 	err = k.s.opt.DB.View(ctx, func(tx *meta.Tx) (err error) {

@@ -30,8 +30,8 @@ func (s *Service) RegistryID(name string) arm.ID {
 	return arm.Registry(s.installation.Subscription, s.installation.Group, name)
 }
 
-// registryID is a registry's ID as it is shown.
-func (s *Service) registryID(r acr.Registry) arm.ID {
+// IDOf is a registry's ID as it is shown.
+func (s *Service) IDOf(r acr.Registry) arm.ID {
 	id := s.RegistryID(r.Name)
 	if r.Group != "" {
 		id.Group = r.Group
@@ -40,10 +40,14 @@ func (s *Service) registryID(r acr.Registry) arm.ID {
 }
 
 // ScopeOf is the scope of a registry that is known by its key: what roles on it are assigned to. It is as old as what
-// auth.Registries says. A registry that does not exist gets the scope it would have in the installation's group.
+// auth.Registries says. A registry that does not exist gets the scope it would have in the installation's group; "" is what
+// belongs to no registry, and has the subscription's.
 func (s *Service) ScopeOf(ctx context.Context, key string) string {
+	if key == "" {
+		return s.Scope()
+	}
 	if reg, err := s.opt.Registries.Get(ctx, key); err == nil {
-		return s.registryID(reg.Registry).String()
+		return s.IDOf(reg.Registry).String()
 	}
 	return s.RegistryID(key).String()
 }
@@ -125,7 +129,7 @@ func (s *Service) taken(tx *meta.Tx, key, but string) (bool, error) {
 		return false, err
 	}
 	for _, r := range named {
-		if s.registryID(r).Key() != but {
+		if s.IDOf(r).Key() != but {
 			return true, nil
 		}
 	}
@@ -159,7 +163,7 @@ func (s *Service) find(ctx context.Context, name string) (arm.ID, error) {
 	err := s.opt.DB.Look(ctx, func(tx *meta.Tx) error {
 		named, err := meta.Find[acr.Registry](tx, "name:"+strings.ToLower(name), 1)
 		if err == nil && len(named) > 0 {
-			id = s.registryID(named[0])
+			id = s.IDOf(named[0])
 		}
 		return err
 	})

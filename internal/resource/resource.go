@@ -103,7 +103,7 @@ func (s *Service) parent(tx *meta.Tx, id arm.ID) (Parent, error) {
 	if errors.Is(err, fault.NotFound) {
 		return Parent{}, missingParent(above)
 	}
-	return Parent{s.registryID(reg), reg}, err
+	return Parent{s.IDOf(reg), reg}, err
 }
 
 // inside tells whether there is such a subscription, with such a group in it; "" is the tenant, and no group.

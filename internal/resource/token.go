@@ -28,6 +28,9 @@ func (s *Service) tokens() *Kind[acr.Token] {
 				t.Status = acr.TokenEnabled
 			}
 			s.stamp(c.ctx, &t.System)
+			if m, err := s.ScopeMaps.get(c.tx, c.In.ID.Child("scopeMaps", t.ScopeMap)); err == nil {
+				t.ScopeMap = m.Doc.Name // as it is spelled
+			}
 			return nil
 		},
 		check: s.checkToken,
@@ -40,14 +43,13 @@ func (s *Service) tokens() *Kind[acr.Token] {
 // checkToken makes sure that the scope map exists, and that the registry may have one more token.
 func (s *Service) checkToken(c *Change[acr.Token]) error {
 	id := c.In.ID.Child("scopeMaps", c.New.ScopeMap)
-	kept, err := s.ScopeMaps.get(c.tx, id)
+	_, err := s.ScopeMaps.get(c.tx, id)
 	if errors.Is(err, fault.NotFound) {
 		return fault.New(fault.Invalid, "The scope map '%s' of token '%s' does not exist in registry %s: create it first.", c.New.ScopeMap, c.New.Name, c.In.Name)
 	}
 	if err != nil || c.Old != nil {
 		return err
 	}
-	c.New.ScopeMap = kept.Doc.Name
 	return checkLimit[acr.Token](c.tx, c.In, "tokens", acr.Limits(c.In.SKU).Tokens)
 }
 
