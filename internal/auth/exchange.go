@@ -44,7 +44,7 @@ func (s *Service) Exchange(ctx context.Context, reg *Registry, x Exchange) (Iden
 	if err != nil {
 		return Identity{}, plain(err)
 	}
-	arm := isFor(v.Audience, armAudiences)
+	arm := isFor(v.Audience, armAudiences) || s.ownManagement(v.Audience)
 	switch {
 	case v.ID == "": // by rules alone: its issuer says for whom its tokens have to be
 	case arm && reg.ArmAudienceOff:
@@ -100,12 +100,30 @@ func plain(err error) error {
 // ARM is who calls the management API with a token for it. Errors: fault.Unauthenticated; fault.Unavailable where the keys
 // of its issuer cannot be had.
 func (s *Service) ARM(ctx context.Context, token string) (Identity, error) {
-	return s.entra(ctx, token, armAudiences)
+	return s.entra(ctx, token, armAudiences, s.ownManagement)
 }
 
 // Graph is the same of the directory's API.
 func (s *Service) Graph(ctx context.Context, token string) (Identity, error) {
-	return s.entra(ctx, token, graphAudiences)
+	return s.entra(ctx, token, graphAudiences, s.ownGraph)
+}
+
+func (s *Service) ownManagement(audience string) bool {
+	own, ok := s.opt.Principals.(OwnAudiences)
+	if !ok {
+		return false
+	}
+	management, _ := own.OwnAudience(audience)
+	return management
+}
+
+func (s *Service) ownGraph(audience string) bool {
+	own, ok := s.opt.Principals.(OwnAudiences)
+	if !ok {
+		return false
+	}
+	_, graph := own.OwnAudience(audience)
+	return graph
 }
 
 // What the management API calls tokens that it refuses.
@@ -115,7 +133,7 @@ var (
 	expiredToken  = fault.Code{Kind: fault.Unauthenticated, Name: "ExpiredAuthenticationToken"}
 )
 
-func (s *Service) entra(ctx context.Context, token string, audiences []string) (Identity, error) {
+func (s *Service) entra(ctx context.Context, token string, audiences []string, own func(audience string) bool) (Identity, error) {
 	if s.opt.Principals == nil {
 		return Identity{}, fault.New(invalidToken, "The access token is invalid.")
 	}
@@ -127,7 +145,7 @@ func (s *Service) entra(ctx context.Context, token string, audiences []string) (
 		return Identity{}, plain(err)
 	case !v.Expires.IsZero() && !s.opt.DB.Now().Before(v.Expires):
 		return Identity{}, fault.New(expiredToken, "The access token expired at %s.", v.Expires.UTC().Format("01/02/2006 15:04:05"))
-	case !isFor(v.Audience, audiences):
+	case !isFor(v.Audience, audiences) && !own(v.Audience):
 		return Identity{}, fault.New(wrongAudience, "The access token has been obtained for wrong audience or resource '%.200s'. It should exactly match "+
 			"with one of the allowed audiences '%s/'.", v.Audience, strings.Join(audiences[:2], "/','"))
 	case v.ID == "":

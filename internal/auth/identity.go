@@ -25,6 +25,7 @@ type Identity struct {
 	limited bool // by Grants
 	until   time.Time
 	claim   claim
+	tokenID string
 	person  *person // of a principal
 	rights  *rights // on Registry, as of now
 
@@ -56,6 +57,9 @@ func (id Identity) Token() string {
 	}
 	return ""
 }
+
+// TokenID is the claim jti of the access token that it came with; "" for who came without one.
+func (id Identity) TokenID() string { return id.tokenID }
 
 // Kind is how it is known: admin, token, principal, rules, anonymous, system; "" for who was made by hand.
 func (id Identity) Kind() string {

@@ -52,6 +52,12 @@ type Redeemer interface {
 	Redeem(ctx context.Context, refreshToken, tenant string) (Verified, error)
 }
 
+// OwnAudiences is what Principals may know besides: under which addresses this server's management API and directory are
+// asked, so that tokens for them are as good as those for the public ones.
+type OwnAudiences interface {
+	OwnAudience(audience string) (management, graph bool)
+}
+
 // ref is what the principal is found by again.
 func (p Principal) ref() string {
 	if p.TrustRef != "" {

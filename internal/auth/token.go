@@ -82,6 +82,7 @@ const (
 // Token is a signed token with its life.
 type Token struct {
 	Value   string
+	ID      string // the claim jti
 	Issued  time.Time
 	Expires time.Time
 }
@@ -109,7 +110,7 @@ func (s *Service) token(reg *Registry, service string, id Identity, kind string,
 		if id.person != nil && own.Mode != "" {
 			c.AadIdentity = id.person.ref()
 		}
-	case id.Name == acr.AnonymousSubject:
+	case own.Kind == anonymousSubject:
 		life, c.Access = anonymousLife, access
 	default:
 		c.Access = access
@@ -120,7 +121,7 @@ func (s *Service) token(reg *Registry, service string, id Identity, kind string,
 	}
 	c.Expires = expires.Unix()
 	value, err := s.sign(c)
-	return Token{value, now, expires}, err
+	return Token{value, c.ID, now, expires}, err
 }
 
 // MaxLife bounds the lifetimes that a registry's owner sets: longer than keys are kept, no token can be verified.
@@ -238,7 +239,7 @@ func (s *Service) Bearer(ctx context.Context, reg *Registry, value string) (Iden
 
 // bearer is the identity that an access token's claims stand for, without its rights.
 func bearer(reg *Registry, c claims) Identity {
-	id := Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access, limited: true, claim: *c.Acre}
+	id := Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access, limited: true, claim: *c.Acre, tokenID: c.ID}
 	if id.claim.Kind == anonymousSubject {
 		id.limited = false // it holds what anybody may, whatever it says
 	}

@@ -35,7 +35,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	}
 	later.Service = s.directory
 	s.auth, err = auth.New(ctx, auth.Options{
-		DB: s.db, Registries: s.registries, Principals: s.directory, Tenant: here.Tenant, Scope: s.resourceID, Log: s.log.Logger,
+		DB: s.db, Registries: s.registries, Principals: asked{s.directory, s}, Tenant: here.Tenant, Scope: s.resourceID, Log: s.log.Logger,
 		AccessLife: s.config.Tokens.AccessLifetime, RefreshLife: s.config.Tokens.RefreshLifetime,
 	})
 	if err != nil {
@@ -55,6 +55,22 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 
 // theDirectory is opened after who asks it, since whose it is stands with the resources.
 type theDirectory struct{ *directory.Service }
+
+// asked is the directory with what it does not know: under which addresses this server is asked.
+type asked struct {
+	*directory.Service
+	s *Server
+}
+
+// OwnAudience tells which of the server's APIs an audience stands for: one by a name of its own, both by one of all.
+func (a asked) OwnAudience(audience string) (forManagement, forGraph bool) {
+	if !a.s.ownOrigin(audience) {
+		return false, false
+	}
+	u, _ := url.Parse(audience) // it parsed a moment ago
+	to := a.s.hosts.names[bareHost(u.Host)].to
+	return to == byPath || to == management, to == byPath || to == identities
+}
 
 // resourceID is a registry's, below which its tokens are and on which, or above, roles are assigned.
 func (s *Server) resourceID(r acr.Registry) arm.ID {
