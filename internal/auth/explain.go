@@ -67,10 +67,10 @@ func (s *Service) Explain(ctx context.Context, q Question) (Explanation, error) 
 			"metadata_write, deleted_read or deleted_restore on a repository, or for * on the catalog", q.Action, q.On.Type, q.On.Name)
 	}
 	id, err := s.find(ctx, reg, q.Who)
-	if err != nil {
-		return Explanation{}, err
+	if denied := s.mayAsk(ctx, reg, id); denied != nil {
+		return Explanation{}, denied // whether there is somebody of that name or not
 	}
-	if err := s.mayAsk(ctx, reg, id); err != nil {
+	if err != nil {
 		return Explanation{}, err
 	}
 	r, err := s.rights(ctx, reg, &id)

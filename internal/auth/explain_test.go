@@ -113,6 +113,7 @@ func TestWhoMayAskForExplanations(t *testing.T) {
 			{w.login("robot"), alice.ID, fault.Denied},
 			{w.login("alice@acre.localhost"), alice.ID, nil},
 			{w.arm(reader), "nobody", fault.NotFound},
+			{w.arm(alice), "nobody", fault.Denied},
 		} {
 			if _, err := w.node.Explain(As(w.Context(), c.as), q(c.who)); !errors.Is(err, c.want) {
 				t.Errorf("%s asks about %s: %v, want %v", c.as.Name, c.who, err, c.want)

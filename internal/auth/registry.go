@@ -25,17 +25,6 @@ type Registry struct {
 	revocations map[subjectKey]int64 // of all registries
 }
 
-// credentials are the fingerprints of the admin user's passwords.
-func (r *Registry) credentials() []string {
-	out := []string{}
-	for _, p := range r.passwords {
-		if p != "" {
-			out = append(out, r.fingerprint(p))
-		}
-	}
-	return out
-}
-
 // fingerprint tells in tokens which of the admin user's passwords they were got with. It is no way to the password, which
 // holds 256 bits.
 func (r *Registry) fingerprint(password string) string {

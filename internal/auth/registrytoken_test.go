@@ -68,7 +68,19 @@ func TestRegistryTokens(t *testing.T) {
 		if err != nil || !access.Expires.Equal(soon) {
 			t.Errorf("an access token got with a password that ends at %v ends at %v: %v", soon, access.Expires, err)
 		}
-		w.c.advance(10 * time.Minute)
+		refresh, err := w.node.Refresh(w.reg(w.node), "host", id)
+		if err != nil || !refresh.Expires.Equal(soon) {
+			t.Errorf("a refresh token ends at %v: %v", refresh.Expires, err)
+		}
+		w.c.advance(9 * time.Minute)
+		if id, err = w.node.RefreshToken(w.Context(), w.reg(w.node), refresh.Value); err != nil {
+			t.Fatal(err)
+		}
+		late := w.access(id, "repository:app:pull")
+		w.c.advance(time.Minute)
+		if _, err := w.node.Bearer(w.Context(), w.reg(w.node), late); !errors.Is(err, fault.Unauthenticated) {
+			t.Errorf("an access token by a refresh token outlives the password: %v", err)
+		}
 		if _, err := login("robot", "two"); !errors.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "expired") {
 			t.Errorf("after its expiry: %v", err)
 		}

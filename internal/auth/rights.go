@@ -90,12 +90,18 @@ type rights struct {
 	gateways   map[string]bits
 	rules      []rule // those with a condition
 
-	ownCatalog  bool     // who may not list the catalog sees in it what it may read
-	credentials []string // what tokens may have been got with; nil: anything
-	before      int64    // tokens that were made until then do not count, in milliseconds; 0: all do
+	ownCatalog  bool         // who may not list the catalog sees in it what it may read
+	credentials []credential // what tokens may have been got with; nil: anything
+	before      int64        // tokens that were made until then do not count, in milliseconds; 0: all do
 	network     *network
 	log         *slog.Logger
 	person      *person // of a principal
+}
+
+// credential is a way to log in, by the name that tokens have for it.
+type credential struct {
+	id     string
+	expiry time.Time // zero: never
 }
 
 // rule is what a role assignment gives under a condition.

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -71,7 +70,12 @@ func (r *rights) admin(reg *Registry) {
 	if !reg.AdminUserEnabled {
 		r.err = fault.New(fault.Unauthenticated, "the admin user of registry %s is disabled", reg.Name)
 	}
-	r.credentials = reg.credentials()
+	r.credentials = []credential{}
+	for _, p := range reg.passwords {
+		if p != "" {
+			r.credentials = append(r.credentials, credential{id: reg.fingerprint(p)})
+		}
+	}
 	r.add(acr.Everything)
 	r.everywhere |= repositoryBits | registryBits
 }
@@ -110,9 +114,13 @@ func (r *rights) token(tx *meta.Tx, registry arm.ID, name string) error {
 	if tok.Status != acr.TokenEnabled {
 		r.err = fault.New(fault.Unauthenticated, "the token %s is disabled", tok.Name)
 	}
-	r.covered, r.credentials = true, []string{}
+	r.covered, r.credentials = true, []credential{}
 	for _, p := range tok.Passwords {
-		r.credentials = append(r.credentials, credentialOf(p))
+		one := credential{id: credentialOf(p)}
+		if p.Expiry != nil {
+			one.expiry = *p.Expiry
+		}
+		r.credentials = append(r.credentials, one)
 	}
 	actions, err := scopeMapActions(tx, registry, tok.ScopeMap)
 	if err != nil {
@@ -189,12 +197,25 @@ func (id Identity) with(reg *Registry, r *rights) (Identity, error) {
 			return Identity{}, fault.New(fault.Unauthenticated, "the role assignment mode of registry %s was changed: log in again", reg.Name)
 		case c.At <= r.before:
 			return Identity{}, fault.New(fault.Unauthenticated, "the tokens of %.100s were revoked: log in again", id.Name)
-		case c.Credential != "" && r.credentials != nil && !slices.Contains(r.credentials, c.Credential):
+		case !r.takes(c.Credential):
 			return Identity{}, fault.New(fault.Unauthenticated, "the password that the token of %.100s was got with is not valid any more: log in again", id.Name)
 		}
 	}
 	id.rights, id.person = r, r.person
 	return id, nil
+}
+
+// takes is whether what a token was got with is still a way to log in. Tokens of earlier releases do not say what that was.
+func (r *rights) takes(id string) bool {
+	if id == "" || r.credentials == nil {
+		return true
+	}
+	for _, c := range r.credentials {
+		if c.id == id {
+			return c.expiry.IsZero() || r.now().Before(c.expiry)
+		}
+	}
+	return false
 }
 
 // scope is the registry's resource ID.
