@@ -2,10 +2,14 @@ package acr
 
 import (
 	"bytes"
+	"compress/flate"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/acre-registry/acre/internal/fault"
@@ -126,8 +130,57 @@ func AppendAudit(segment []byte, sum AuditSum, row *AuditRow) ([]byte, AuditSum,
 	return append(segment, doc...), sum, nil
 }
 
-// AuditEntries reads a segment; the entries share its bytes. Errors: Invalid, with the entries before the damage.
-func AuditEntries(segment []byte) ([]AuditEntry, error) {
+// How a segment is kept, by its first byte.
+const (
+	plainSegment    = 0
+	deflatedSegment = 1
+
+	deflateFrom = 1 << 10  // a smaller one gains little
+	maxSegment  = 16 << 20 // inflated; the largest that is written has less than a quarter of it
+)
+
+// PackAudit makes a segment smaller for keeping.
+func PackAudit(segment []byte) ([]byte, error) {
+	if len(segment) < deflateFrom {
+		return append([]byte{plainSegment}, segment...), nil
+	}
+	out := bytes.NewBuffer(make([]byte, 0, len(segment)/4))
+	out.WriteByte(deflatedSegment)
+	w := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(w)
+	w.Reset(out)
+	_, err := w.Write(segment)
+	err = errors.Join(err, w.Close())
+	return out.Bytes(), err
+}
+
+// deflaters are kept, since each holds a megabyte.
+var deflaters = sync.Pool{New: func() any {
+	w, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is one that there is
+	return w
+}}
+
+func unpackAudit(packed []byte) ([]byte, error) {
+	bad := fault.New(fault.Invalid, "the segment is damaged: it cannot be unpacked")
+	if len(packed) == 0 {
+		return nil, bad
+	}
+	switch packed[0] {
+	case plainSegment:
+		return packed[1:], nil
+	case deflatedSegment:
+		out, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed[1:])), maxSegment))
+		if err != nil {
+			return out, bad
+		}
+		return out, nil
+	}
+	return nil, bad
+}
+
+// AuditEntries reads a packed segment; the entries share its bytes. Errors: Invalid, with the entries before the damage.
+func AuditEntries(packed []byte) ([]AuditEntry, error) {
+	segment, bad := unpackAudit(packed)
 	var out []AuditEntry
 	for len(segment) > 0 {
 		n, size := binary.Uvarint(segment)
@@ -138,5 +191,5 @@ func AuditEntries(segment []byte) ([]AuditEntry, error) {
 		e := AuditEntry{Sum: AuditSum(segment[:sha256.Size]), Row: segment[sha256.Size : sha256.Size+n : sha256.Size+n]}
 		out, segment = append(out, e), segment[sha256.Size+n:]
 	}
-	return out, nil
+	return out, bad
 }

@@ -18,7 +18,7 @@ import (
 
 // body writes entries as they are kept, sums and all.
 func body(entries []acr.AuditEntry) []byte {
-	var out []byte
+	out := []byte{0} // plain
 	for _, e := range entries {
 		out = append(append(binary.AppendUvarint(out, uint64(len(e.Row))), e.Sum[:]...), e.Row...)
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ const (
 	trimTime   = time.Hour
 	farewell   = 10 * time.Second // what the last write may take
 	maxBatch   = 4096
+	atOnce     = 512 // rows of one transaction: others wait for it, two milliseconds or so
 	follower   = "audit"
 )
 
@@ -98,7 +100,9 @@ func (s *Service) flush(ctx context.Context, batch []entry) {
 			OperationName: acr.AuditLost, Identity: "system:audit", Count: int(lost)})
 	}
 	for _, key := range order {
-		s.insist(ctx, key, rows[key])
+		for some := range slices.Chunk(rows[key], atOnce) {
+			s.insist(ctx, key, some)
+		}
 	}
 	s.jammed.Store(false)
 }

@@ -66,6 +66,9 @@ func (tx *Tx) appendSegment(registry int64, rows []*acr.AuditRow) error {
 			return err
 		}
 	}
+	if body, err = acr.PackAudit(body); err != nil {
+		return err
+	}
 	if _, err := tx.exec("INSERT INTO audit (registry, seq, last, at, until, body) VALUES (?, ?, ?, ?, ?, ?)",
 		registry, seq+1, seq+int64(len(rows)), at.UnixMicro(), until.UnixMicro(), body); err != nil {
 		return err

@@ -16,7 +16,7 @@ CREATE TABLE audit (
     last     BIGINT NOT NULL,
     at       BIGINT NOT NULL,
     until    BIGINT NOT NULL,
-    body     {{.Bytes}} NOT NULL, -- acr.AppendAudit
+    body     {{.Bytes}} NOT NULL, -- acr.PackAudit
     PRIMARY KEY (registry, seq)
 ) {{.Clustered}};
 CREATE INDEX audit_at ON audit (registry, at);
