@@ -147,3 +147,8 @@ func (f *Face) logout(c *call) error {
 		Title: "Signed out", Text: "No sign-in is kept in this browser. An application that you signed in to keeps its own: sign out there.",
 	})
 }
+
+// nativeClient answers /{t}/oauth2/nativeclient, where the browsers of programs end that read the address and not the page.
+func (f *Face) nativeClient(c *call) error {
+	return show(c.w, http.StatusOK, "message", view{Title: "You are signed in", Text: "Go back to your application. You may close this page."})
+}

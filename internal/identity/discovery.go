@@ -3,7 +3,6 @@ package identity
 import (
 	"encoding/base64"
 	"math/big"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -158,11 +157,7 @@ func (f *Face) instance(c *call) error {
 
 // ours tells whether a host, with or without a port, is a name of this server.
 func (f *Face) ours(r *http.Request, asked string) bool {
-	name, _, err := net.SplitHostPort(asked)
-	if err != nil {
-		name = asked
-	}
-	return strings.EqualFold(asked, host(r)) || f.opt.Hosts != nil && f.opt.Hosts(strings.ToLower(strings.Trim(name, "[]")))
+	return strings.EqualFold(asked, host(r)) || f.opt.Hosts != nil && f.opt.Hosts(strings.ToLower(hostName(asked)))
 }
 
 // realm answers /common/userrealm/{user}: everybody signs in here.

@@ -24,8 +24,9 @@ type Options struct {
 	// Hosts tells whether a name, in lower case and without a port, is one of this server's. A client that looks for an
 	// authority is told of these and of the one that it came by only.
 	Hosts func(name string) bool
-	// Metadata switches the managed identities' endpoints on. Who can reach them from this machine is one of these
-	// identities, by the nature of the thing; who comes from elsewhere is refused.
+	// Metadata switches the managed identities' endpoints on. Every program on this machine is then one of these
+	// identities, by the nature of the thing, and so is a proxy on it that hides whom it asks for; who comes from elsewhere
+	// is refused.
 	Metadata bool
 	// MetadataSecret is what callers of the App Service form must send; "" refuses them.
 	MetadataSecret string

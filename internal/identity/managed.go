@@ -2,7 +2,9 @@ package identity
 
 import (
 	"crypto/subtle"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -25,7 +27,7 @@ func (f *Face) metadataToken(c *call) error {
 	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
 		return errNotMetadata
 	}
-	if err := c.fromHere(); err != nil {
+	if err := f.fromHere(c); err != nil {
 		return err
 	}
 	return f.managedToken(c, c.r.URL.Query())
@@ -52,7 +54,7 @@ func (f *Face) shellToken(c *call) error {
 	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
 		return errNotMetadata
 	}
-	if err := c.fromHere(); err != nil {
+	if err := f.fromHere(c); err != nil {
 		return err
 	}
 	form, err := c.form()
@@ -62,15 +64,28 @@ func (f *Face) shellToken(c *call) error {
 	return f.managedToken(c, form)
 }
 
-// fromHere refuses who is not on this machine, or came through a proxy on it. Errors: fault.Blocked.
-func (c *call) fromHere() error {
-	if c.r.Header.Get("X-Forwarded-For") != "" || c.r.Header.Get("Forwarded") != "" {
+// fromHere refuses who is not on this machine, came through a proxy on it, or was led here by a name of somebody else's: a
+// page in a browser here could ask under a name of its own that it has pointed at this machine. Errors: fault.Blocked.
+func (f *Face) fromHere(c *call) error {
+	name := strings.ToLower(hostName(c.r.Host))
+	_, notIP := netip.ParseAddr(name)
+	switch a := c.info.Address; {
+	case c.r.Header.Get("X-Forwarded-For") != "" || c.r.Header.Get("Forwarded") != "":
 		return fault.New(fault.Blocked, "tokens of managed identities are for programs on this machine, and not for proxies")
-	}
-	if a := c.info.Address; !a.IsLoopback() {
+	case !a.IsLoopback():
 		return fault.New(fault.Blocked, "tokens of managed identities are for programs on this machine, and %s is not its address", a)
+	case notIP != nil && name != "localhost" && (f.opt.Hosts == nil || !f.opt.Hosts(name)):
+		return fault.New(fault.Blocked, "tokens of managed identities are not given out under the name %.100q", name)
 	}
 	return nil
+}
+
+// hostName is a host without its port and brackets.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
 }
 
 // managedToken reads the identity and the resource in the words of every flavour.

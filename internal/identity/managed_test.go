@@ -63,7 +63,7 @@ func TestManagedIsForThisMachine(t *testing.T) {
 				path = "/msi/token"
 			}
 			r := httptest.NewRequest(method, path, strings.NewReader(encode("resource", arm, "msi_res_id", identityID)))
-			r.RemoteAddr = tt.from
+			r.RemoteAddr, r.Host = tt.from, "localhost:5000"
 			r.Header.Set("Metadata", "true")
 			w := httptest.NewRecorder()
 			web.New(tt.face, web.Options{}).ServeHTTP(w, r)
@@ -77,5 +77,19 @@ func TestManagedIsForThisMachine(t *testing.T) {
 	web.New(off, web.Options{}).ServeHTTP(w, r)
 	if w.Code != 401 {
 		t.Errorf("an empty secret is taken for an absent one: %d %s", w.Code, w.Body)
+	}
+}
+
+// A page in a browser here that has pointed a name of its own at this machine gets no token.
+func TestManagedUnderAName(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	path := "/metadata/identity/oauth2/token?resource=" + arm + "&msi_res_id=" + url.QueryEscape(identityID)
+	for name, status := range map[string]int{
+		"169.254.169.254": 200, "localhost:5000": 200, "[::1]:5000": 200, "login.acre.test": 200, "rebound.example": 403, "rebound.example:80": 403,
+	} {
+		if a := s.send(s.plain, "GET", path, "", "Metadata", "true", "Host", name); a.StatusCode != status {
+			t.Errorf("under the name %s: %d, want %d: %s", name, a.StatusCode, status, a.body)
+		}
 	}
 }

@@ -33,6 +33,7 @@ func loginRoutes() []route {
 		at(page, "{t}/oauth2/authorize", authorize),
 		at(page, "{t}/oauth2/v2.0/logout", get("logout", (*Face).logout)),
 		at(page, "{t}/oauth2/logout", get("logout", (*Face).logout)),
+		at(page, "{t}/oauth2/nativeclient", get("native_client", (*Face).nativeClient)),
 		at(page, "devicelogin", code),
 		at(page, "{t}/oauth2/deviceauth", code),
 	}
