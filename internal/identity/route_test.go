@@ -92,3 +92,23 @@ func BenchmarkOwns(b *testing.B) {
 		f.Owns("/v2/library/hello/manifests/latest")
 	}
 }
+
+// No path makes the router panic, and what it finds it finds again with its slashes doubled.
+func FuzzPath(f *testing.F) {
+	for _, seed := range []string{"/common/oauth2/v2.0/token", "/v1.0/users('a''b')/memberOf", "/v1.0/applications(appId='x')", "//", "/v1.0/x(", "/v1.0/()"} {
+		f.Add(seed)
+	}
+	face := New(Options{})
+	f.Fuzz(func(t *testing.T, path string) {
+		face.Owns(path)
+		face.familyOf(path)
+		r, words := face.find(path)
+		if r == nil {
+			return
+		}
+		again, same := face.find(strings.ReplaceAll(path, "/", "//"))
+		if again != r || strings.Join(words, "|") != strings.Join(same, "|") {
+			t.Errorf("%q leads to %v, and doubled to %v", path, r.pattern, again)
+		}
+	})
+}
