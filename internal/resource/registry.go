@@ -136,6 +136,9 @@ func (s *Service) taken(tx *meta.Tx, key, but string) (bool, error) {
 	return false, nil
 }
 
+// farewell is how long what is under way in a registry that was deleted may take, before it is emptied.
+const farewell = time.Minute
+
 // releaseRegistry takes along what lies in the registry and what was assigned on it. Its contents are handed over to whom
 // acr.EmptyRegistry reaches.
 func (s *Service) releaseRegistry(c *Change[acr.Registry]) error {
@@ -154,7 +157,7 @@ func (s *Service) releaseRegistry(c *Change[acr.Registry]) error {
 	if err != nil || number == 0 {
 		return err
 	}
-	return c.tx.Enqueue(acr.EmptyRegistry{Registry: number})
+	return c.tx.EnqueueAt(acr.EmptyRegistry{Registry: number}, s.opt.DB.Now().Add(farewell))
 }
 
 // find gives the ID of a registry by name, whatever its group; who gets it asks for rights on it.

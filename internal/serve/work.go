@@ -2,14 +2,16 @@ package serve
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/job"
 )
 
-// work does what nobody asks for: collection and the rotation of keys, each on one node at a time.
+// work does what nobody asks for: collection and the rotation of keys, each on one node at a time, and what was promised.
 func (s *Server) work(ctx context.Context) error {
 	q := job.New(job.Options{DB: s.db, Log: s.log.Logger})
 	if every := s.config.Collect.Interval; every > 0 {
@@ -27,6 +29,13 @@ func (s *Server) work(ctx context.Context) error {
 			return s.auth.RotateKeysOlder(auth.As(ctx, auth.System("rotation")), age)
 		})
 	}
+	q.Handle(acr.EmptyRegistry{}.Kind(), func(ctx context.Context, args json.RawMessage) error {
+		var gone acr.EmptyRegistry
+		if err := json.Unmarshal(args, &gone); err != nil {
+			return err
+		}
+		return s.content.Empty(auth.As(ctx, auth.System("deletion")), gone.Registry)
+	})
 	if err := q.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
