@@ -153,6 +153,33 @@ func TestResources(t *testing.T) {
 	})
 }
 
+// Many changes of one transaction are a row each.
+func TestManyResources(t *testing.T) {
+	t.Parallel()
+	each(t, func(s *store) {
+		if err := s.Update(t.Context(), func(tx *meta.Tx) error {
+			for i := range 600 {
+				token := acr.Token{Name: fmt.Sprintf("token%d", i), ScopeMap: "_repositories_pull", Status: acr.TokenEnabled}
+				registry := []string{"demo1", "none1"}[i%2]
+				if err := meta.Put(tx, arm.Registry("s", "g", registry).Child("tokens", token.Name), token, 0); err != nil {
+					return err
+				}
+			}
+			_, err := meta.DeleteUnder(tx, arm.Registry("s", "g", "demo1").String())
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		demo, none := s.all("demo1"), s.all("")
+		if len(demo) != 301 || len(none) != 300 || demo[300].OperationName != "resources/delete" || demo[300].Count != 300 {
+			t.Errorf("%d and %d rows, the last %+v", len(demo), len(none), demo[len(demo)-1])
+		}
+		if faults := s.verify(); faults != nil {
+			t.Error(faults)
+		}
+	})
+}
+
 // Many hand in at once, on two nodes: each row is there once, and the chain holds.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()

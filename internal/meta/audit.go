@@ -1,10 +1,12 @@
 package meta
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -226,7 +228,14 @@ func (tx *Tx) TrimAudit(registry int64, before time.Time, limit int) (int64, err
 		Identity: "system:audit", Count: int(to - from + 1), Through: to, Sum: hex.EncodeToString(sum[:])})
 }
 
-// auditChange chains a row about a resource that is written or removed in this transaction. doc is nil for one removed.
+// resourceChange is a row about a resource that this transaction changes.
+type resourceChange struct {
+	registry int64
+	row      *acr.AuditRow
+}
+
+// auditChange notes that a resource is written or removed in this transaction, whose end chains it. doc is nil for one
+// removed.
 func (tx *Tx) auditChange(id arm.ID, doc []byte) error {
 	row := &acr.AuditRow{OperationName: acr.AuditOperation(id.Provider + "/" + strings.Join(id.Types, "/")), Resource: id.String()}
 	if doc == nil {
@@ -254,10 +263,25 @@ func (tx *Tx) auditResource(id arm.ID, row *acr.AuditRow) error {
 		row.Identity, row.CorrelationID = tx.db.opt.Actor(tx.caller)
 	}
 	registry, err := tx.auditedBy(id)
-	if err != nil {
-		return err
+	tx.changes = append(tx.changes, resourceChange{registry, row})
+	return err
+}
+
+// auditChanges chains the rows of the resources that were changed, one registry after the other by number, as every
+// transaction that takes several heads does.
+func (tx *Tx) auditChanges() error {
+	slices.SortStableFunc(tx.changes, func(a, b resourceChange) int { return cmp.Compare(a.registry, b.registry) })
+	for len(tx.changes) > 0 {
+		var rows []*acr.AuditRow
+		registry := tx.changes[0].registry
+		for len(tx.changes) > 0 && tx.changes[0].registry == registry {
+			rows, tx.changes = append(rows, tx.changes[0].row), tx.changes[1:]
+		}
+		if err := tx.AppendAudit(registry, rows...); err != nil {
+			return err
+		}
 	}
-	return tx.AppendAudit(registry, row)
+	return nil
 }
 
 // auditedBy is the number of the registry that a resource is or lies in; 0 where it is none's.

@@ -99,6 +99,7 @@ type Tx struct {
 	s        *session
 	registry int64 // whose Change this is; 0 otherwise
 	hooks    []func()
+	changes  []resourceChange
 	failed   error // the first statement that failed
 }
 
@@ -113,6 +114,9 @@ func (tx *Tx) OnCommit(fn func()) { tx.hooks = append(tx.hooks, fn) }
 // transaction up by then, and says nothing at COMMIT.
 func (tx *Tx) call(fn func(*Tx) error) error {
 	err := fn(tx)
+	if err == nil {
+		err = tx.auditChanges()
+	}
 	if tx.failed != nil && (err == nil || tx.db.d.classify(tx.failed) == retry) {
 		return tx.failed
 	}
