@@ -4,7 +4,9 @@
 #   scripts/install-test-tools.sh
 #
 # Debian packages come from the apt sources this machine is configured with, Go tools from the Go
-# module proxy it is configured with (go env GOPROXY), at the versions named here, into .cache/bin.
+# module proxy it is configured with (go env GOPROXY), at the versions named here, into .cache/bin;
+# Python and JavaScript clients from the package indexes pip and npm are configured with, at the versions
+# that test/python and test/js name, into .cache/az, .cache/sdk and .cache/js.
 # No service is started by the installation. Anything that cannot be had ends the script with an
 # error; on a system without apt-get it names what to install by hand and goes on, except in CI.
 set -euo pipefail
@@ -18,6 +20,8 @@ packages=(
   postgresql       # a temporary cluster for each run: scripts/with-postgres.sh
   busybox-static   # what test images are made of
   docker-registry  # a peer for bench/
+  azure-cli        # the oldest supported az
+  python3-venv nodejs npm # for the newest az, and Microsoft's Python and JavaScript clients
 )
 tools=(
   github.com/google/go-containerregistry/cmd/crane@v0.22.1
@@ -27,7 +31,14 @@ tools=(
 say() { printf 'install-test-tools: %s\n' "$*"; }
 die() { say "$*" >&2; exit 1; }
 
-installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+# installed tells whether a package is there, or the program it is for is, as of another origin.
+installed() {
+  case $1 in
+  nodejs) command -v node >/dev/null && return ;;
+  npm) command -v npm >/dev/null && return ;;
+  esac
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
 
 # Debian starts what it installs, unless this program says no.
 hold_services() {
@@ -69,6 +80,26 @@ install_tools() {
   done
 }
 
+# install_python NAME: test/python/NAME.txt as a virtual environment in .cache/NAME.
+install_python() {
+  local want=test/python/$1.txt at=.cache/$1
+  if cmp -s "$want" "$at/installed.txt"; then say "$1: there"; return; fi
+  say "through pip, into $at: $(grep -v '^#' "$want" | tr '\n' ' ')"
+  rm -rf "$at"
+  python3 -m venv "$at" || die "no virtual environment can be made; install python3-venv"
+  "$at/bin/pip" install --quiet --disable-pip-version-check -r "$want" || die "pip could not install $want"
+  cp "$want" "$at/installed.txt"
+}
+
+install_js() {
+  if cmp -s test/js/package.json .cache/js/installed.json; then say "JavaScript clients: there"; return; fi
+  say "through npm, into .cache/js: Microsoft's JavaScript clients"
+  mkdir -p .cache/js
+  cp test/js/package.json .cache/js/
+  npm install --prefix .cache/js --no-audit --no-fund --no-package-lock --loglevel=error || die "npm could not install test/js/package.json"
+  cp test/js/package.json .cache/js/installed.json
+}
+
 command -v go >/dev/null || die "no go command; install the Go version go.mod names"
 if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
   install_packages
@@ -78,3 +109,6 @@ else
   say "no apt-get here; tests of what is missing will be skipped. Debian calls it: ${packages[*]}" >&2
 fi
 install_tools
+install_python az
+install_python sdk
+install_js
