@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ const (
 	deviceMemory   = 30 * time.Minute // how long a code is known as expired
 	userCodeSize   = 9
 	maxDevices     = 10_000
-	maxDevicesEach = 200                                // from an address
+	maxDevicesEach = 60                                 // from an address
 	userCodeChars  = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789" // 32 that are not taken for one another
 )
 
@@ -72,8 +71,12 @@ func (s *Service) BeginDevice(ctx context.Context, r Request) (Device, error) {
 		return Device{}, err
 	}
 	err = s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
-		if n, err := tx.CountMemos(userCodeMemo, maxDevices); err != nil || n >= maxDevices {
-			return errors.Join(err, refuse(tooManyDevices, "Too many sign-ins with a device code are under way. Try again later."))
+		n, err := tx.CountMemos(userCodeMemo, maxDevices)
+		if err == nil && n >= maxDevices {
+			err = refuse(tooManyDevices, "Too many sign-ins with a device code are under way. Try again later.")
+		}
+		if err != nil {
+			return err
 		}
 		name := hashed(d.Code)
 		if _, err := tx.Remember(deviceMemo, name, doc, now.Add(deviceMemory)); err != nil {

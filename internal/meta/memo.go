@@ -35,7 +35,7 @@ func (tx *Tx) Forget(kind, name string, old []byte) (done bool, err error) {
 // CountMemos counts the memos of a kind that have not lapsed, up to limit.
 func (tx *Tx) CountMemos(kind string, limit int) (int, error) {
 	var n int
-	_, err := tx.one("SELECT COUNT(*) FROM (SELECT 1 FROM memo WHERE kind = ? AND until > ? LIMIT ?) AS some",
+	_, err := tx.one("SELECT COUNT(*) FROM (SELECT 1 FROM memo WHERE kind = ? AND until > ? LIMIT ?) AS live",
 		[]any{kind, tx.now(), limit}, &n)
 	return n, err
 }
