@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	pull REPO:TAG TEXT          pulls it, with every byte
 //	object TEXT FILE            sets the variable FILE to the file that holds a blob
 //	damage PATH                 flips a bit of a file
+//	keep VARIABLE               sets the variable to what the last command wrote
 //
 // $LONG, added to a text, makes it too long to be kept in a row: then it is a file.
 //
@@ -60,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveScript, "stop": stopScript, "push": transfer("push", push), "pull": transfer("pull", pull),
-			"object": object, "damage": damage,
+			"object": object, "damage": damage, "keep": keep,
 		},
 	})
 }
@@ -286,4 +287,11 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 	text[0] ^= 1
 	ts.Check(os.Chmod(file, 0o600)) // a sealed object is read-only
 	ts.Check(os.WriteFile(file, text, 0o400))
+}
+
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keep VARIABLE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
