@@ -58,14 +58,7 @@ type site struct {
 
 func open(t *testing.T) *site {
 	t.Helper()
-	for _, store := range metatest.Stores(t) { // the dialects differ below the directory only
-		return openOn(t, metatest.Open(t, store(t), meta.Options{}))
-	}
-	return nil
-}
-
-func openOn(t *testing.T, db *meta.DB) *site {
-	t.Helper()
+	db := metatest.Open(t, metatest.Stores(t)["sqlite"](t), meta.Options{}) // the dialects differ below the directory only
 	ctx := auth.As(t.Context(), auth.System("test"))
 	dir, err := directory.New(ctx, directory.Options{
 		DB: db, Tenant: tenant, Domains: []string{"acre.localhost"}, Subscription: subscription, Loopback: true, DeviceInterval: time.Millisecond,
