@@ -31,7 +31,7 @@ type Options struct {
 	Log    *slog.Logger
 	Now    func() time.Time
 	Region string
-	// Scope is the resource ID of a registry, by its key.
+	// Scope is the resource ID of a registry, by its key; of "", what all registries lie in.
 	Scope func(registry string) string
 	// Keep is how long rows are kept; 0 is for ever.
 	Keep time.Duration
@@ -46,6 +46,7 @@ type Service struct {
 	queue   chan entry
 	jammed  atomic.Bool   // nobody waits for room until rows are written again
 	lost    atomic.Int64  // rows that no row tells of yet
+	skipped atomic.Int64  // the same of those that were left out on purpose
 	gone    chan struct{} // closed when nothing more is taken from the queue
 	metrics metrics
 }
@@ -104,7 +105,7 @@ func (s *Service) lose(n int) {
 // its like.
 func (s *Service) may(ctx context.Context, registry string) error {
 	if registry == "" {
-		return s.policy.Control(ctx, "/", "Microsoft.Authorization/auditEvents/read")
+		return s.policy.Control(ctx, s.opt.Scope(""), "Microsoft.Authorization/auditEvents/read")
 	}
 	return s.policy.Control(ctx, s.opt.Scope(registry), "Microsoft.ContainerRegistry/registries/auditEvents/read")
 }

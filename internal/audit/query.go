@@ -42,7 +42,7 @@ const (
 )
 
 // Query finds rows. The caller may read the registry's audit: Microsoft.ContainerRegistry/registries/auditEvents/read on
-// it, or Microsoft.Authorization/auditEvents/read on / for what belongs to none. Errors: fault.NotFound, fault.Invalid.
+// it, or Microsoft.Authorization/auditEvents/read on what all lie in for what belongs to none. Errors: fault.NotFound, fault.Invalid.
 func (s *Service) Query(ctx context.Context, q Query) (Page, error) {
 	q.Registry = strings.ToLower(q.Registry)
 	if err := s.may(ctx, q.Registry); err != nil {
