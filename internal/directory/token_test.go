@@ -207,13 +207,14 @@ func FuzzVerify(f *testing.F) {
 func FuzzAssertion(f *testing.F) {
 	w := fuzzWorld(f)
 	app, _, _ := w.application(NewApplication{DisplayName: "ci"})
-	_, err := w.a.AddCertificate(w.owner, app.ID, NewCertificate{Certificate: w.certify(rsaKey(), "ci", false, nil, nil).Raw})
+	crt, err := NewCertificate{Certificate: w.certify(rsaKey(), "ci", false, nil, nil).Raw}.parse()
 	w.ok(err)
+	app.Certificates = append(app.Certificates, crt)
 	claims := map[string]any{"aud": origin + "/" + tenant + "/oauth2/v2.0/token", "iss": app.AppID, "sub": app.AppID, "exp": w.now().Unix() - 1, "jti": "x"}
 	f.Add(sign(f, rsaKey(), map[string]any{"alg": "RS256"}, claims, false))
 	f.Add(sign(f, otherKey(), map[string]any{"alg": "PS256", "x5t": "eA==", "x5c": []string{"eA=="}}, claims, false))
 	f.Fuzz(func(t *testing.T, assertion string) {
-		_, err := w.a.Token(t.Context(), ask(Request{Grant: ClientCredentials, ClientID: app.AppID, AssertionType: assertionType, Assertion: assertion}))
+		_, err := w.a.checkAssertion(t.Context(), app, ask(Request{AssertionType: assertionType, Assertion: assertion}))
 		if _, ok := RefusalOf(err); !ok {
 			t.Errorf("%q: %v", assertion, err)
 		}
