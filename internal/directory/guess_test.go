@@ -82,6 +82,7 @@ func TestPasswordStorm(t *testing.T) {
 	g := newGuess(time.Now)
 	right := acr.PasswordVerifier("right")
 	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	results := make(chan error, 500)
 	for range cap(results) {
 		go func() {
