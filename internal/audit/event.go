@@ -66,6 +66,10 @@ func (s *Service) Repository(ctx context.Context, e RepositoryEvent) {
 	s.put(entry{e.Registry, row})
 }
 
+// Skip counts an event that gets no row, because more of its kind come than are worth one each. The count gets a row,
+// among those that belong to no registry.
+func (s *Service) Skip() { s.skipped.Add(1) }
+
 func (s *Service) row(ctx context.Context, r Request, identity string) *acr.AuditRow {
 	actor, request := auth.Actor(ctx)
 	if identity == "" {

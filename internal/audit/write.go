@@ -91,8 +91,11 @@ func (s *Service) flush(ctx context.Context, batch []entry) {
 		}
 		rows[key] = append(rows[key], e.row)
 	}
-	if lost := s.lost.Swap(0); lost > 0 {
+	lost := s.lost.Swap(0)
+	if lost > 0 {
 		s.opt.Log.Error("audit rows were lost: they came in faster than they could be written", "rows", lost)
+	}
+	if lost += s.skipped.Swap(0); lost > 0 {
 		if _, ok := rows[""]; !ok {
 			order = append(order, "")
 		}

@@ -69,6 +69,12 @@ type blocked struct {
 	Action     string `json:"action,omitempty"`
 }
 
+// BlockedBy is the rule by which a fault.Blocked came about; "" for other errors.
+func BlockedBy(err error) string {
+	b, _ := fault.Of(err).Detail.(blocked)
+	return b.Rule
+}
+
 func (n *network) decide(ctx context.Context, log *slog.Logger, q acr.NetworkQuery) error {
 	rule, logOnly := "public network access is disabled", false
 	if !n.closed {

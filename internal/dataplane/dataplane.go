@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/oci"
@@ -23,15 +24,29 @@ type Options struct {
 	// UploadBegun tells when an upload began, by its ID, and is false for one that was not given out for the repository: a
 	// push may outlive the token that it began with.
 	UploadBegun func(reg *auth.Registry, repo, id string) (at time.Time, ok bool)
+	// Audit gets logins and what is done to repositories; nil = nobody does.
+	Audit *audit.Service
+	// Pulls is how many of them the audit gets in a second; the rest is counted.
+	Pulls int
+	Now   func() time.Time // nil = time.Now
 	// Tokens bounds how often one client asks for tokens; nil = it does not.
 	Tokens *web.Rate
 }
 
 // Face answers the data plane's requests for every registry.
-type Face struct{ opt Options }
+type Face struct {
+	opt    Options
+	recent *recent
+	pulls  perSecond
+}
 
 // New makes the face.
-func New(opt Options) *Face { return &Face{opt} }
+func New(opt Options) *Face {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	return &Face{opt: opt, recent: newRecent(), pulls: perSecond{most: int64(opt.Pulls)}}
+}
 
 // request is one call, parsed.
 type request struct {
@@ -39,12 +54,16 @@ type request struct {
 	reg  *auth.Registry
 	in   oci.Registry
 	info *web.Info
+
+	began time.Time
+	login login
+	desc  oci.Descriptor // of the manifest that was pulled or pushed
 }
 
 // Handle answers a request to a registry. Its errors are for Render.
 func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request) error {
 	constantHeaders(w.Header(), r)
-	q := &request{route: parse(r.URL.Path), reg: reg, in: f.opt.Contents(reg), info: web.InfoOf(r.Context())}
+	q := &request{route: parse(r.URL.Path), reg: reg, in: f.opt.Contents(reg), info: web.InfoOf(r.Context()), began: f.opt.Now()}
 	q.info.Registry, q.info.Repository = reg.Key, q.repo
 	op, ok := operations[q.kind][r.Method]
 	if !ok {
@@ -52,16 +71,19 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 	}
 	q.info.Operation = op.name
 	if err := f.opt.Auth.Network(r.Context(), reg, q.info.Address, q.info.Private); err != nil {
+		f.recordLogin(q, r, err)
 		return err
 	}
 	if !ok {
 		return errNoRoute
 	}
 	if op.open {
-		if err := f.opt.Tokens.Take(q.info.Address); err != nil {
-			return err
+		err := f.opt.Tokens.Take(q.info.Address)
+		if err == nil {
+			err = op.do(f, q, w, r)
 		}
-		return op.do(f, q, w, r)
+		f.recordLogin(q, r, err)
+		return err
 	}
 	id, err := f.authenticate(q, r)
 	if err != nil {
@@ -71,7 +93,9 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 		q.info.Actor = id.Name
 		r = r.WithContext(auth.ForRequest(r.Context(), id.From(q.info.Address, q.info.Private), q.info.ID))
 	}
-	return op.do(f, q, w, r)
+	err = op.do(f, q, w, r)
+	f.record(q, op, r, id, err)
+	return err
 }
 
 // badToken is why an access token does not hold.
@@ -114,6 +138,8 @@ func (f *Face) authenticate(q *request, r *http.Request) (*auth.Identity, error)
 	}
 	id, err := f.opt.Auth.Password(r.Context(), q.reg, user, password, address(q))
 	if err != nil {
+		q.login.name = user
+		f.recordLogin(q, r, err)
 		return nil, withChallenge(err, basic)
 	}
 	return &id, nil

@@ -21,11 +21,12 @@ func (f *Face) exchange(q *request, w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	q.info.Actor = id.Name
+	q.info.Actor, q.login.id = id.Name, &id
 	refresh, err := f.opt.Auth.Refresh(q.reg, r.Host, id)
 	if err != nil {
 		return err
 	}
+	q.login.token = refresh.ID
 	w.Header().Set("Cache-Control", "no-store")
 	return web.WriteJSON(w, http.StatusOK, struct {
 		Refresh string `json:"refresh_token"`

@@ -35,6 +35,7 @@ func (f *Face) manifest(q *request, w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
+	q.desc = desc
 	h := w.Header()
 	describe(h, desc)
 	if match(r.Header["If-None-Match"], string(desc.Digest)) {
@@ -105,6 +106,7 @@ func (f *Face) putManifest(q *request, w http.ResponseWriter, r *http.Request) e
 			h.Set("OCI-Subject", string(m.Subject.Digest))
 		}
 	}
+	q.desc = desc
 	describe(h, desc)
 	created(h, "/v2/"+q.repo+"/manifests/"+string(desc.Digest))
 	w.WriteHeader(http.StatusCreated)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/fault"
 )
 
@@ -36,8 +37,10 @@ type route struct {
 // operation is what a method does to a kind of path.
 type operation struct {
 	name string // for metrics and the access line
-	open bool   // needs no credentials of the usual kind
+	open bool   // needs no credentials of the usual kind: gives out tokens
 	do   func(*Face, *request, http.ResponseWriter, *http.Request) error
+
+	event acr.AuditOperation // as what the audit records it; "" = not at all
 }
 
 var operations = map[kind]map[string]operation{
@@ -45,18 +48,18 @@ var operations = map[kind]map[string]operation{
 	catalog:    {"GET": {name: "catalog", do: (*Face).catalog}},
 	tagList:    {"GET": {name: "tags", do: (*Face).tags}},
 	referrers:  {"GET": {name: "referrers", do: (*Face).referrers}},
-	repository: {"DELETE": {name: "repository_delete", do: (*Face).deleteRepository}},
-	tag:        {"DELETE": {name: "tag_delete", do: (*Face).deleteTag}},
+	repository: {"DELETE": {name: "repository_delete", do: (*Face).deleteRepository, event: acr.DeleteOperation}},
+	tag:        {"DELETE": {name: "tag_delete", do: (*Face).deleteTag, event: acr.UntagOperation}},
 	token: {
 		"GET":  {name: "token", open: true, do: (*Face).tokenByGet},
 		"POST": {name: "token", open: true, do: (*Face).tokenByPost},
 	},
 	exchange: {"POST": {name: "exchange", open: true, do: (*Face).exchange}},
 	manifest: {
-		"GET":    {name: "manifest_get", do: (*Face).manifest},
+		"GET":    {name: "manifest_get", do: (*Face).manifest, event: acr.PullOperation},
 		"HEAD":   {name: "manifest_head", do: (*Face).manifest},
-		"PUT":    {name: "manifest_put", do: (*Face).putManifest},
-		"DELETE": {name: "manifest_delete", do: (*Face).deleteManifest},
+		"PUT":    {name: "manifest_put", do: (*Face).putManifest, event: acr.PushOperation},
+		"DELETE": {name: "manifest_delete", do: (*Face).deleteManifest, event: acr.DeleteOperation},
 	},
 	blob: {
 		"GET":    {name: "blob_get", do: (*Face).blob},

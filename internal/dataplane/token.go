@@ -65,6 +65,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 }
 
 func (f *Face) byPassword(q *request, r *http.Request, user, password string) (auth.Identity, error) {
+	q.login.name = user
 	var id auth.Identity
 	var err error
 	if user == "" && password == "" {
@@ -80,13 +81,14 @@ func (f *Face) byPassword(q *request, r *http.Request, user, password string) (a
 
 // issue answers with an access token, and where it was asked for with a refresh token.
 func (f *Face) issue(q *request, w http.ResponseWriter, r *http.Request, id auth.Identity, form url.Values, offline bool) error {
-	q.info.Actor = id.Name
+	q.info.Actor, q.login.id = id.Name, &id
 	id = id.From(q.info.Address, q.info.Private)
 	service := r.Host
 	access, err := f.opt.Auth.Access(q.reg, service, id, acr.ParseScopes(form["scope"]))
 	if err != nil {
 		return err
 	}
+	q.login.token = access.ID
 	answer := struct {
 		Access  string `json:"access_token"`
 		Token   string `json:"token"`

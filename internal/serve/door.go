@@ -54,6 +54,9 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 			UploadBegun: func(reg *auth.Registry, repo, id string) (time.Time, bool) {
 				return s.content.In(reg).UploadBegun(repo, id)
 			},
+			Audit:  s.audit,
+			Pulls:  s.config.Audit.Pulls,
+			Now:    s.db.Now,
 			Tokens: web.NewRate(s.config.Limits.TokenRequests, s.db.Now),
 		}),
 		identity: identity.New(identity.Options{
