@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -38,6 +40,7 @@ func TestMain(m *testing.M) {
 //	pull REPO:TAG TEXT          pulls it, with every byte
 //	object TEXT FILE            sets the variable FILE to the file that holds a blob
 //	damage PATH                 flips a bit of a file
+//	approve USER PASSWORD FILE  types the code that FILE comes to hold into the server's page, as a user
 //	keep VARIABLE               sets the variable to what the last command wrote
 //
 // $LONG, added to a text, makes it too long to be kept in a row: then it is a file.
@@ -61,7 +64,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveScript, "stop": stopScript, "push": transfer("push", push), "pull": transfer("pull", pull),
-			"object": object, "damage": damage, "keep": keep,
+			"object": object, "damage": damage, "keep": keep, "approve": approve,
 		},
 	})
 }
@@ -294,4 +297,38 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: keep VARIABLE")
 	}
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+var deviceCode = regexp.MustCompile(`enter the code ([0-9A-Z]+) `)
+
+// approve is the browser of somebody who signs a device in.
+func approve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: approve USER PASSWORD FILE")
+	}
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	var code []string
+	for late := time.After(startTime); code == nil; {
+		select {
+		case <-late:
+			ts.Fatalf("%s holds no code after %v", args[2], startTime)
+		case <-look.C:
+			text, err := os.ReadFile(ts.MkAbs(args[2]))
+			if err != nil && !os.IsNotExist(err) {
+				ts.Check(err)
+			}
+			code = deviceCode.FindStringSubmatch(string(text))
+		}
+	}
+	resp, err := http.PostForm("http://"+serverOf(ts).host+"/devicelogin", url.Values{
+		"user_code": {code[1]}, "username": {args[0]}, "password": {args[1]}, "answer": {"approve"},
+	})
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if !strings.Contains(string(text), "You are signed in") {
+		ts.Fatalf("the page says %s: %s", resp.Status, text)
+	}
 }

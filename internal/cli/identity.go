@@ -59,7 +59,7 @@ func identityRow(o object) any {
 func (a *app) identityCommand() *cobra.Command {
 	cmd := group("identity", "Managed identities: service principals without a secret", `Managed identities. What runs beside the server gets their tokens from its managed identity endpoint, and roles are
 assigned to them like to anybody.`)
-	cmd.AddCommand(a.identityCreate(), a.identityShow(), a.identityList(), a.identityDelete())
+	cmd.AddCommand(a.identityCreate(), a.identityUpdate(), a.identityShow(), a.identityList(), a.identityDelete())
 	return cmd
 }
 
@@ -99,6 +99,32 @@ func (a *app) identityCreate() *cobra.Command {
 	of.flags(cmd)
 	cmd.Flags().StringVarP(&location, "location", "l", "", "region (default that of the resource group)")
 	cmd.Flags().Var(words{&tags}, "tags", "labels, as name=value")
+	return cmd
+}
+
+func (a *app) identityUpdate() *cobra.Command {
+	var of ofIdentity
+	var tags []string
+	cmd := &cobra.Command{
+		Use: "update", Short: "Change a managed identity's labels", Args: noArgs, Example: "  acre identity update -n builder --tags team=b",
+		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			id, err := of.id(p)
+			if err != nil {
+				return err
+			}
+			labels, err := pairs("tags", tags)
+			if err != nil {
+				return err
+			}
+			got, err := p.ask(ctx, http.MethodPatch, id, identityVersion, object{"tags": labels})
+			if err != nil {
+				return err
+			}
+			return showOne(a, got, identityRow)
+		}),
+	}
+	of.flags(cmd)
+	cmd.Flags().Var(words{&tags}, "tags", "labels, as name=value, in place of those there are")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -269,9 +270,14 @@ func (a *app) tokenShow() *cobra.Command {
 
 func (a *app) tokenList() *cobra.Command {
 	var of ofRegistry
+	var unused int
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the tokens of a registry", Args: noArgs, Example: "  acre token list -r mainreg -o table",
+		Use: "list", Short: "List the tokens of a registry", Args: noArgs,
+		Example: "  acre token list -r mainreg -o table\n  acre token list -r mainreg --unused-days 90 --query '[].name' -o tsv",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			if unused < 0 {
+				return fault.New(fault.Invalid, "--unused-days is a number of 1 or more, not %d", unused)
+			}
 			reg, err := p.registryID(ctx, of)
 			if err != nil {
 				return err
@@ -280,11 +286,23 @@ func (a *app) tokenList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if unused > 0 {
+				all = unusedSince(all, time.Now().AddDate(0, 0, -unused))
+			}
 			return show(a, all, tokenRow)
 		}),
 	}
 	of.flags(cmd, "registry", "r")
+	cmd.Flags().IntVar(&unused, "unused-days", 0, "only those that nobody has used for so many days")
 	return cmd
+}
+
+// unusedSince are the tokens that were last used before a time, or never and made before it.
+func unusedSince(tokens []object, since time.Time) []object {
+	return slices.DeleteFunc(tokens, func(o object) bool {
+		last, err := time.Parse(time.RFC3339Nano, cmp.Or(text(o, "acre", "lastUsedTime"), text(o, "creationDate")))
+		return err != nil || !last.Before(since)
+	})
 }
 
 func (a *app) tokenDelete() *cobra.Command {

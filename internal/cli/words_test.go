@@ -137,3 +137,22 @@ func TestNamesInPaths(t *testing.T) {
 		}
 	}
 }
+
+func TestUnusedTokens(t *testing.T) {
+	t.Parallel()
+	made := func(created, used string) object {
+		o := object{"name": created + used, "creationDate": created, "acre": object{}}
+		if used != "" {
+			o["acre"] = object{"lastUsedTime": used}
+		}
+		return o
+	}
+	all := []object{
+		made("2029-01-01T00:00:00Z", ""), made("2029-01-01T00:00:00Z", "2029-02-01T00:00:00.1234567Z"),
+		made("2029-01-01T00:00:00Z", "2030-02-01T00:00:00Z"), made("2030-01-02T00:00:00Z", ""), {"name": "says nothing"},
+	}
+	got := unusedSince(all, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	if len(got) != 2 || text(got[0], "acre", "lastUsedTime") != "" || text(got[1], "acre", "lastUsedTime") == "" {
+		t.Errorf("unused are %v", got)
+	}
+}
