@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -92,9 +93,9 @@ func (is *issuers) verify(ctx context.Context, issuer, keysURL, token string) (m
 	if payload == nil {
 		return nil, bad("its signature does not hold, or its key is not the issuer's")
 	}
-	var claims map[string]any
 	var life assertion
-	if json.Unmarshal(payload, &claims) != nil || json.Unmarshal(payload, &life) != nil {
+	claims, err := readClaims(payload)
+	if err != nil || json.Unmarshal(payload, &life) != nil {
 		return nil, bad("its claims cannot be read")
 	}
 	now := float64(is.now().Unix())
@@ -109,6 +110,14 @@ func (is *issuers) verify(ctx context.Context, issuer, keysURL, token string) (m
 		return nil, bad("it is not valid yet; check the clock")
 	}
 	return claims, nil
+}
+
+// readClaims reads claims with numbers as they are written: rules compare them so.
+func readClaims(text []byte) (claims map[string]any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	err = d.Decode(&claims)
+	return claims, err
 }
 
 // keysFor finds the keys with which a token may be signed, and asks the issuer where it knows of none.

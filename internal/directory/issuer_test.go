@@ -91,7 +91,8 @@ func (p *provider) roots() *x509.CertPool {
 func (p *provider) job(w *world, key crypto.Signer, kid string, change func(c map[string]any)) string {
 	w.Helper()
 	c := map[string]any{"iss": p.URL, "sub": "repo:acme/app:ref:refs/heads/main", "aud": "api://AzureADTokenExchange", "exp": w.now().Unix() + 300,
-		"iat": w.now().Unix(), "repository": "acme/app", "ref": "refs/heads/main"}
+		"iat": w.now().Unix(), "repository": "acme/app", "ref": "refs/heads/main",
+		"project_id": 9007199254740993}
 	if change != nil {
 		change(c)
 	}
@@ -352,7 +353,7 @@ func TestTrustRules(t *testing.T) {
 			t.Errorf("of an issuer that is not trusted: %v", err)
 		}
 		issuer := acr.TrustedIssuer{Name: "ci", Issuer: p.URL, Audiences: []string{"api://AzureADTokenExchange"}, Rules: []acr.TrustRule{
-			{Name: "main", Registry: "Acre", Claims: map[string]string{"repository": "acme/app", "ref": "refs/heads/main"}, Actions: []string{"repositories/acme/app/content/read"}},
+			{Name: "main", Registry: "Acre", Claims: map[string]string{"repository": "acme/app", "ref": "refs/heads/main", "project_id": "9007199254740993"}, Actions: []string{"repositories/acme/app/content/read"}},
 		}}
 		w.trust(issuer)
 		v, err := w.a.Verify(w.Context(), job)

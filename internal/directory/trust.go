@@ -27,8 +27,8 @@ const foreignMemo = "foreign"
 // foreign is who came with the token of a trusted issuer, as long as registry tokens that were given for it may live:
 // what it may do is what its issuer's rules say of its claims now.
 type foreign struct {
-	Issuer string // the trusted issuer's name
-	Claims map[string]any
+	Issuer string          // the trusted issuer's name
+	Claims json.RawMessage // as they came, spaces apart
 }
 
 // verifyForeign checks a token of a trusted issuer. Errors: fault.Unauthenticated, Unavailable.
@@ -59,7 +59,11 @@ func (s *Service) verifyForeign(ctx context.Context, issuer, token string) (auth
 	if err != nil {
 		return auth.Verified{}, err
 	}
-	return auth.Verified{Principal: p, Audience: aud, Expires: time.UnixMilli(int64(*says.Expires * 1000))}, s.remember(ctx, p, foreign{trusted.Name, claims})
+	kept, err := json.Marshal(claims)
+	if err != nil {
+		return auth.Verified{}, err
+	}
+	return auth.Verified{Principal: p, Audience: aud, Expires: time.UnixMilli(int64(*says.Expires * 1000))}, s.remember(ctx, p, foreign{trusted.Name, kept})
 }
 
 // trusted finds a trusted issuer by one of its keys. Errors: fault.Unauthenticated.
@@ -199,10 +203,14 @@ func (s *Service) foreigner(ctx context.Context, ref string) (auth.Principal, er
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	if iss, _ := f.Claims["iss"].(string); iss != trusted.Issuer {
+	claims, err := readClaims(f.Claims)
+	if err != nil {
+		return auth.Principal{}, err
+	}
+	if iss, _ := claims["iss"].(string); iss != trusted.Issuer {
 		return auth.Principal{}, gone
 	}
-	p, err := s.outsider(ctx, trusted, f.Claims, "")
+	p, err := s.outsider(ctx, trusted, claims, "")
 	if errors.Is(err, fault.Unauthenticated) {
 		return auth.Principal{}, gone
 	}
