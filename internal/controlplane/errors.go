@@ -72,7 +72,7 @@ func unknownType(p arm.Path, v arm.Version) error {
 func (f *Face) render(w http.ResponseWriter, r *http.Request, err error) {
 	e := fault.Of(err)
 	to := statuses[e.Kind]
-	if e.Code != "" {
+	if e.Code != strings.ToUpper(e.Code) { // codes in capitals are the data plane's
 		to.code = e.Code
 	}
 	if status, ok := codeStatuses[to.code]; ok {
