@@ -150,6 +150,29 @@ func TestAzTokens(t *testing.T) {
 	})
 }
 
+// az logs docker in, which pulls and pushes under the name that it has built in.
+func TestAzDocker(t *testing.T) {
+	eachAz(t, func(t *testing.T, c *cloud, a az) {
+		if _, _, err := c.admin(t).pushImage("team/app", "v1", []byte("a layer")); err != nil {
+			t.Fatal(err)
+		}
+		d := startDocker(t, c.https(), c.env...)
+		d.shell = d.with(a.env...).with("DOCKER_HOST=unix://" + d.path("docker.sock"))
+		a.shell = d.shell
+		a = a.asOwner()
+		a.do("acr", "login", "-n", cloudName)
+		name := cloudHost + "/team/own:v1"
+		d.build(name, "hello")
+		d.pushed(name)
+		d.run("docker", "image", "rm", name)
+		d.run("docker", "pull", name)
+		d.run("docker", "logout", cloudHost)
+		if out := d.fails("docker", "push", name); !refusal(out) && !strings.Contains(out, "no basic auth") {
+			t.Errorf("push after the logout: %s", out)
+		}
+	})
+}
+
 // A registry that lets nobody in but from listed addresses says so in the words of the real one.
 func TestAzNetworkRules(t *testing.T) {
 	eachAz(t, func(t *testing.T, c *cloud, a az) {

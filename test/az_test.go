@@ -1,14 +1,13 @@
 package test
 
 import (
+	"bytes"
 	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -58,6 +57,11 @@ func TestAzLogin(t *testing.T) {
 			a.deviceLogin(c)
 			a.signedIn(c)
 		})
+		t.Run("browser", func(t *testing.T) {
+			a := a.in(t).fresh()
+			a.browserLogin(c)
+			a.signedIn(c)
+		})
 		t.Run("managed identity", func(t *testing.T) {
 			c.hostIdentity(t)
 			a := a.in(t).fresh()
@@ -76,44 +80,59 @@ func (a az) in(t testing.TB) az {
 // deviceLogin signs in with a code that somebody else types into the page.
 func (a az) deviceLogin(c *cloud) {
 	a.t.Helper()
-	cmd := exec.Command(a.program, "login", "--use-device-code")
-	cmd.Env, cmd.Dir = a.env, a.dir
-	said := filepath.Join(a.dir, "device.log")
-	file, err := os.Create(said)
+	message := regexp.MustCompile(`open the page (\S+) and enter the code (\S+) to`)
+	a.waiting([]string{"login", "--use-device-code"}, "said.log", func(said []byte) bool {
+		m := message.FindSubmatch(said)
+		if m == nil {
+			return false
+		}
+		browser(a.t, c).fill(string(m[1]), map[string]string{"user_code": string(m[2]), "username": devUser, "password": devSecret})
+		return true
+	})
+}
+
+// browserLogin signs in on the page that az has a browser open: here, a script that writes its address down.
+func (a az) browserLogin(c *cloud) {
+	a.t.Helper()
+	script := a.write("browser", "#!/bin/sh\nprintf '%s\\n' \"$1\" >\"$HOME/opened.log\"\n")
+	if err := os.Chmod(script, 0o755); err != nil {
+		a.t.Fatal(err)
+	}
+	a.shell = a.with("DISPLAY=:0", "BROWSER="+script+" %s &")
+	a.waiting([]string{"login"}, "opened.log", func(opened []byte) bool {
+		if !bytes.HasSuffix(opened, []byte("\n")) {
+			return false
+		}
+		browser(a.t, c).fill(strings.TrimSpace(string(opened)), map[string]string{"username": devUser, "password": devSecret})
+		return true
+	})
+}
+
+// waiting runs an az that waits for somebody: answer is asked with what stands in a file, again and again, until it has
+// done what az waits for.
+func (a az) waiting(args []string, file string, answer func([]byte) bool) {
+	a.t.Helper()
+	p, err := start(a.path("said.log"), a.env, a.program, args...)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	defer file.Close()
-	cmd.Stdout, cmd.Stderr = file, file
-	if err := cmd.Start(); err != nil {
-		a.t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	var page, code string
-	message := regexp.MustCompile(`open the page (\S+) and enter the code (\S+) to`)
-	within(a.t, 60*time.Second, func() error {
-		out, err := os.ReadFile(said)
-		if err != nil {
-			return err
+	a.t.Cleanup(p.kill)
+	within(a.t, time.Minute, func() error {
+		if p.ended() {
+			a.t.Fatalf("az %s ended: %v\n%s", strings.Join(args, " "), p.err, tail(p.log))
 		}
-		m := message.FindSubmatch(out)
-		if m == nil {
+		if text, err := os.ReadFile(a.path(file)); err != nil || !answer(text) {
 			return os.ErrNotExist
 		}
-		page, code = string(m[1]), string(m[2])
 		return nil
 	})
-	browser(a.t, c).fill(page, map[string]string{"user_code": code, "username": devUser, "password": devSecret})
 	select {
-	case err := <-done:
-		if err != nil {
-			out, _ := os.ReadFile(said)
-			a.t.Fatalf("az login --use-device-code: %v\n%s", err, out)
+	case <-p.done:
+		if p.err != nil {
+			a.t.Fatalf("az %s: %v\n%s", strings.Join(args, " "), p.err, tail(p.log))
 		}
-	case <-time.After(60 * time.Second):
-		_ = cmd.Process.Kill()
-		a.t.Fatal("az login --use-device-code did not end within a minute after the page was filled in")
+	case <-time.After(time.Minute):
+		a.t.Fatalf("az %s did not end within a minute\n%s", strings.Join(args, " "), tail(p.log))
 	}
 }
 
