@@ -41,6 +41,7 @@ const (
 
 	// Of the audit itself, in Changes.
 	AuditLost    AuditOperation = "audit/lost"    // Count rows that could not be written
+	AuditSkipped AuditOperation = "audit/skipped" // Count events of which no row was wanted
 	AuditTrimmed AuditOperation = "audit/trimmed" // rows up to Through went after their time
 )
 

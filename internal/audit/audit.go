@@ -46,7 +46,7 @@ type Service struct {
 	queue   chan entry
 	jammed  atomic.Bool   // nobody waits for room until rows are written again
 	lost    atomic.Int64  // rows that no row tells of yet
-	skipped atomic.Int64  // the same of those that were left out on purpose
+	skipped atomic.Int64  // the same of events that were left out on purpose
 	gone    chan struct{} // closed when nothing more is taken from the queue
 	metrics metrics
 }

@@ -233,13 +233,28 @@ func TestFull(t *testing.T) {
 		if err := a.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		a.Repository(t.Context(), pull) // after the end: lost, and nobody waits
+		a.Repository(t.Context(), pull) // after the end: it finds room, and nobody takes it
 		page, err := a.Query(reader(t.Context()), audit.Query{Operation: string(acr.AuditLost)})
 		if err != nil || len(page.Rows) != 1 || page.Rows[0].Count != more {
 			t.Errorf("%+v, %v", page.Rows, err)
 		}
 		if faults := s.verify(); faults != nil {
 			t.Error(faults)
+		}
+	})
+}
+
+// Events that get no row are counted in one.
+func TestSkip(t *testing.T) {
+	t.Parallel()
+	each(t, func(s *store) {
+		s.run(audit.Options{}, func(a *audit.Service) {
+			for range 7 {
+				a.Skip()
+			}
+		})
+		if rows := s.all(""); len(rows) != 1 || rows[0].OperationName != acr.AuditSkipped || rows[0].Count != 7 {
+			t.Errorf("%+v", rows)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 			defer cancel()
-			for len(s.queue) > 0 {
+			for more := true; more; more = len(s.queue) > 0 {
 				s.flush(ctx, s.take(nil))
 			}
 			s.tend(ctx, sink)
@@ -91,16 +91,11 @@ func (s *Service) flush(ctx context.Context, batch []entry) {
 		}
 		rows[key] = append(rows[key], e.row)
 	}
-	lost := s.lost.Swap(0)
-	if lost > 0 {
-		s.opt.Log.Error("audit rows were lost: they came in faster than they could be written", "rows", lost)
-	}
-	if lost += s.skipped.Swap(0); lost > 0 {
+	if uncounted := s.uncounted(); uncounted != nil {
 		if _, ok := rows[""]; !ok {
 			order = append(order, "")
 		}
-		rows[""] = append(rows[""], &acr.AuditRow{TimeGenerated: s.opt.Now().UTC(), Category: acr.Changes,
-			OperationName: acr.AuditLost, Identity: "system:audit", Count: int(lost)})
+		rows[""] = append(rows[""], uncounted...)
 	}
 	for _, key := range order {
 		for some := range slices.Chunk(rows[key], atOnce) {
@@ -108,6 +103,23 @@ func (s *Service) flush(ctx context.Context, batch []entry) {
 		}
 	}
 	s.jammed.Store(false)
+}
+
+// uncounted are rows that tell of events without one.
+func (s *Service) uncounted() (rows []*acr.AuditRow) {
+	tell := func(operation acr.AuditOperation, n int64) {
+		if n > 0 {
+			rows = append(rows, &acr.AuditRow{TimeGenerated: s.opt.Now().UTC(), Category: acr.Changes, OperationName: operation,
+				Identity: "system:audit", Count: int(n)})
+		}
+	}
+	lost := s.lost.Swap(0)
+	if lost > 0 {
+		s.opt.Log.Error("audit rows were lost: they came in faster than they could be written", "rows", lost)
+	}
+	tell(acr.AuditLost, lost)
+	tell(acr.AuditSkipped, s.skipped.Swap(0))
+	return rows
 }
 
 func (s *Service) insist(ctx context.Context, key string, rows []*acr.AuditRow) {
