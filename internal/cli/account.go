@@ -226,7 +226,8 @@ func member(o object, path ...string) any {
 
 // shownAccount is a subscription with who is signed in, as az shows it.
 type shownAccount struct {
-	CloudName    string    `json:"cloudName"`
+	CloudName    string    `json:"cloudName,omitempty"`
+	Environment  string    `json:"environmentName,omitempty"` // the same, as show calls it
 	HomeTenantID string    `json:"homeTenantId"`
 	ID           string    `json:"id"`
 	IsDefault    bool      `json:"isDefault"`
@@ -260,11 +261,17 @@ func (s *signIn) accounts() []shownAccount {
 		}
 	}
 	if len(s.Subscriptions) == 0 {
-		return []shownAccount{{cloudName, s.Tenant, s.Tenant, true, "N/A(tenant level account)", "", "Enabled", s.Tenant, user}}
+		return []shownAccount{{
+			CloudName: cloudName, HomeTenantID: s.Tenant, ID: s.Tenant, IsDefault: true, Name: "N/A(tenant level account)", State: "Enabled",
+			TenantID: s.Tenant, User: user,
+		}}
 	}
 	out := []shownAccount{}
 	for _, sub := range s.Subscriptions {
-		out = append(out, shownAccount{cloudName, sub.TenantID, sub.ID, sub.ID == s.Subscription, sub.Name, "", sub.State, sub.TenantID, user})
+		out = append(out, shownAccount{
+			CloudName: cloudName, HomeTenantID: sub.TenantID, ID: sub.ID, IsDefault: sub.ID == s.Subscription, Name: sub.Name, State: sub.State,
+			TenantID: sub.TenantID, User: user,
+		})
 	}
 	return out
 }
@@ -363,6 +370,7 @@ func (a *app) accountShow() *cobra.Command {
 			}
 			for _, acc := range p.who.accounts() {
 				if acc.IsDefault {
+					acc.CloudName, acc.Environment = "", acc.CloudName
 					return a.print(acc)
 				}
 			}

@@ -26,7 +26,15 @@ func (p *plane) printGraph(ctx context.Context, parts ...string) error {
 	if err != nil {
 		return err
 	}
-	return p.print(got)
+	switch {
+	case len(parts) != 2:
+		return p.print(got)
+	case parts[0] == "users":
+		return showOne(p.app, got, userRow)
+	case parts[0] == "groups":
+		return showOne(p.app, got, groupRow)
+	}
+	return showOne(p.app, got, appRow)
 }
 
 // sendGraph sends a body to the directory and shows the answer, or nothing where there is none.

@@ -32,7 +32,11 @@ func (a *app) networkRuleList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(without(shownRules(reg), "defaultAction"))
+			rules := shownRules(reg)
+			if a.output == "table" && a.query == "" {
+				return a.print(rules["ipRules"])
+			}
+			return a.print(without(rules, "defaultAction"))
 		}),
 	}
 	of.flags(cmd, "name", "n")

@@ -119,10 +119,21 @@ func flatten(o object) object {
 		}
 		out[name] = v
 	}
+	if policies, ok := out["policies"].(object); ok {
+		respell(policies, "azureADAuthenticationAsArmPolicy", "azureAdAuthenticationAsArmPolicy")
+	}
 	if group := groupOf(text(o, "id")); group != "" {
 		out["resourceGroup"] = group
 	}
 	return out
+}
+
+// respell gives a member the name that az gives it.
+func respell(o object, from, to string) {
+	if v, ok := o[from]; ok {
+		o[to] = v
+		delete(o, from)
+	}
 }
 
 func groupOf(id string) string {
