@@ -29,7 +29,7 @@ func TestRevocationOnASecondNode(t *testing.T) {
 		change(&tok)
 		store(w, at.Child("tokens", "robot"), tok)
 	}
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		who  string // robot, alice by her role, bob by a group's, acre, or "" for anybody
 		take func(w *world, assignment arm.ID)
 		want error // Unauthenticated: the token does not count; Denied: it does, without the right
@@ -74,54 +74,60 @@ func TestRevocationOnASecondNode(t *testing.T) {
 		"the network": {"robot", func(w *world, _ arm.ID) {
 			w.set(func(r *acr.Registry) { r.Network.DefaultAction = acr.Deny })
 		}, fault.Blocked},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			eachWorld(t, func(w *world) {
-				w.set(func(r *acr.Registry) { r.AnonymousPullEnabled = true })
-				w.token("robot", "repositories/app/content/read")
-				group := uuid.NewString()
-				assignments := map[string]arm.ID{
-					"alice": w.assign(w.dir.person("alice").ID, acr.AcrPullRole, registryScope, ""),
-					"bob":   w.assign(group, acr.AcrPullRole, registryScope, ""),
-				}
-				w.dir.person("bob", group)
-				var id Identity
-				var err error
-				switch c.who {
-				case "":
-					id, err = w.node.Anonymous(w.reg(w.node))
-				case "acre":
-					id, err = w.node.Password(w.Context(), w.reg(w.node), "acre", "p1", "a")
-				default:
-					id = w.login(c.who)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				value, other := w.access(id, "repository:app:pull"), w.another()
-				ask := func() error {
-					id, err := other.Bearer(w.Context(), w.reg(other), value)
-					if err != nil {
-						return err
-					}
-					return Policy{}.Allow(As(w.Context(), id.From(mustAddr("192.0.2.1"), false)), "acre", acr.Repository("app"), acr.Pull)
-				}
-				w.c.advance(time.Minute)
-				for range 2 {
-					if err := ask(); err != nil {
-						t.Fatalf("before: %v", err)
-					}
-					w.c.advance(1500 * time.Millisecond)
-				}
-				c.take(w, assignments[c.who])
-				w.c.advance(2 * time.Second)
-				if err := ask(); !errors.Is(err, c.want) {
-					t.Errorf("two seconds after: %v, want %v", err, c.want)
-				}
-			})
-		})
 	}
+	eachWorld(t, func(w *world) {
+		for name, c := range cases {
+			put(w.T, w.db, registry("acre"), "p1", "p2")
+			w.set(func(r *acr.Registry) { r.AnonymousPullEnabled = true })
+			w.token("robot", "repositories/app/content/read")
+			group := uuid.NewString()
+			assignments := map[string]arm.ID{
+				"alice": w.assign(w.dir.person("alice").ID, acr.AcrPullRole, registryScope, ""),
+				"bob":   w.assign(group, acr.AcrPullRole, registryScope, ""),
+			}
+			w.dir.person("bob", group)
+			w.c.advance(time.Minute)
+			value, other := w.access(w.whoever(c.who), "repository:app:pull"), w.another()
+			ask := func() error {
+				id, err := other.Bearer(w.Context(), w.reg(other), value)
+				if err != nil {
+					return err
+				}
+				return Policy{}.Allow(As(w.Context(), id.From(mustAddr("192.0.2.1"), false)), "acre", acr.Repository("app"), acr.Pull)
+			}
+			w.c.advance(time.Minute)
+			for range 2 {
+				if err := ask(); err != nil {
+					w.Fatalf("before %s: %v", name, err)
+				}
+				w.c.advance(1500 * time.Millisecond)
+			}
+			c.take(w, assignments[c.who])
+			w.c.advance(2 * time.Second)
+			if err := ask(); !errors.Is(err, c.want) {
+				w.Errorf("two seconds after %s: %v, want %v", name, err, c.want)
+			}
+		}
+	})
+}
+
+// whoever logs in somebody: a name with the password secret, the admin user acre, or "" for anybody.
+func (w *world) whoever(name string) Identity {
+	w.Helper()
+	var id Identity
+	var err error
+	switch name {
+	case "":
+		id, err = w.node.Anonymous(w.reg(w.node))
+	case "acre":
+		id, err = w.node.Password(w.Context(), w.reg(w.node), "acre", "p1", "a")
+	default:
+		return w.login(name)
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	return id
 }
 
 func revoke(w *world, subject string) {
