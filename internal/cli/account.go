@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -85,6 +86,9 @@ func (a *app) signIn(ctx context.Context, l loginFlags) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	if at.url.Scheme == "http" && !isLoopback(at) {
+		a.warn("warning: %s is plain HTTP, and whoever is on the way can read what signs in", at.url)
+	}
 	prof, err := a.profile()
 	if err != nil {
 		return err
@@ -113,6 +117,12 @@ func (a *app) signIn(ctx context.Context, l loginFlags) error {
 		return err
 	}
 	return show(a, p.who.accounts(), accountRow)
+}
+
+// isLoopback tells whether a server is on this machine.
+func isLoopback(t target) bool {
+	host, _, _ := net.SplitHostPort(cmp.Or(t.dial, withPort(*t.url)))
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 // authenticate gets the first token, of the management API.

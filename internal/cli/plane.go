@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -259,12 +260,18 @@ func refused(resp *http.Response) error {
 	switch {
 	case err == nil && body.Description != "":
 		first, _, _ := strings.Cut(body.Description, "\r\n")
-		return fault.New(fault.Unauthenticated, "%s", first)
+		if kind == fault.Invalid && !slices.Contains(badRequests, strings.Trim(string(body.Error), `"`)) {
+			kind = fault.Unauthenticated
+		}
+		return fault.New(kind, "%s", first)
 	case err == nil && json.Unmarshal(body.Error, &inner) == nil && inner.Message != "":
 		return (&fault.Error{Kind: kind, Code: inner.Code, Message: fmt.Sprintf("(%s) %s", inner.Code, inner.Message)})
 	}
 	return fault.New(kind, "the server answered %s to %s %s", resp.Status, resp.Request.Method, resp.Request.URL.Path)
 }
+
+// badRequests are errors of a token endpoint that are about the request; all others are about who asks.
+var badRequests = []string{"invalid_request", "invalid_scope", "invalid_resource", "invalid_target", "unsupported_grant_type"}
 
 // kindOf reads the column of the management API in the error table backwards.
 func kindOf(status int) fault.Kind {

@@ -109,3 +109,37 @@ func TestNoRedirect(t *testing.T) {
 	o.set(func() { o.redirect = other.URL })
 	b.fails(1, "307 Temporary Redirect", "token", "list")
 }
+
+// A token endpoint's refusal is about who asks, unless it is about the request.
+func TestTokenRefusals(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		want   fault.Kind
+	}{
+		"invalid_client": {401, fault.Unauthenticated}, "invalid_grant": {400, fault.Unauthenticated}, "unauthorized_client": {400, fault.Unauthenticated},
+		"invalid_scope": {400, fault.Invalid}, "temporarily_unavailable": {503, fault.Unavailable}, "slow_down": {429, fault.TooMany},
+	} {
+		p := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "0")
+			w.WriteHeader(test.status)
+			fmt.Fprintf(w, `{"error":%q,"error_description":"AADSTS1: text\r\nTrace ID: x"}`, name)
+		})
+		if _, err := p.get(t.Context(), "/x", "1"); fault.KindOf(err) != test.want || err.Error() != "AADSTS1: text" {
+			t.Errorf("%s: %v, %v", name, fault.KindOf(err), err)
+		}
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	t.Parallel()
+	a := &app{Options: Options{Getenv: func(string) string { return "" }}}
+	for at, want := range map[string]bool{
+		"http://127.0.0.1:5000": true, "http://[::1]:5000": true, "http://localhost": true, "http://a.localhost:1": true,
+		"http://192.0.2.1:5000": false, "http://example.com": false,
+	} {
+		if got := isLoopback(must(a.asURL(at))); got != want {
+			t.Errorf("%s: %v", at, got)
+		}
+	}
+}

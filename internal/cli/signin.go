@@ -87,7 +87,7 @@ func (p *plane) token(ctx context.Context, resource string) (string, error) {
 	}
 	got, err := (&issuer{p.app, p.at, p.http}).redeem(ctx, p.who, resource)
 	if err != nil {
-		return "", fmt.Errorf("renew the sign-in of %s: %w", p.who.Name, err)
+		return "", fmt.Errorf("renew the sign-in of %s: %w; sign in again, or forget it with acre logout", p.who.Name, err)
 	}
 	p.who.keep(resource, got, now)
 	return got.Access, p.profile.save()
