@@ -62,7 +62,7 @@ func show(w http.ResponseWriter, status int, name string, v view, targets ...str
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // no-referrer would take the Origin from our own forms
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // a client that went away is noticed by net/http
 	return nil
