@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/blob"
@@ -55,6 +56,9 @@ func start(t testing.TB, db *meta.DB) *server {
 	face := dataplane.New(dataplane.Options{
 		Auth:     s.auth,
 		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
+		UploadBegun: func(reg *auth.Registry, repo, id string) (time.Time, bool) {
+			return s.content.In(reg).UploadBegun(repo, id)
+		},
 	})
 	s.Server = httptest.NewServer(web.New(web.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		reg, err := s.registries.Get(r.Context(), "acre")

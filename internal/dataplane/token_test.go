@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/resource"
 )
 
@@ -435,5 +436,55 @@ func TestTokenOfAnotherRegistry(t *testing.T) {
 		s.send(t, "GET", "/v2/", nil, "Authorization", "Bearer "+access.Value).challenged(t, "another's access token",
 			`Bearer realm="http://`+host+`/oauth2/token",service="`+host+`",error="invalid_token"`)
 		s.post(t, "grant_type", "refresh_token", "refresh_token", refresh.Value).want(t, "another's refresh token", 401, "UNAUTHORIZED")
+	})
+}
+
+// AUTH-18: a push that began with a token goes on though the token has ended since, and no further than its upload: not to
+// another, not to a manifest, not for ever, and not for who lost the right meanwhile.
+func TestPushOutlivesToken(t *testing.T) {
+	t.Parallel()
+	eachAt(t, func(t *testing.T, s *server, c *clock) {
+		token := s.token(t, "repository:app:pull,push", "repository:other:pull,push")
+		begin := func(repo string) string {
+			t.Helper()
+			a := s.send(t, "POST", "/v2/"+repo+"/blobs/uploads/", nil, "Authorization", token)
+			a.want(t, "begin in "+repo, 202, "")
+			return a.header.Get("Location")
+		}
+		chunk := func(at string, authorization string, want int) {
+			t.Helper()
+			if a := s.send(t, "PATCH", at, "chunk", "Authorization", authorization); a.status != want {
+				t.Errorf("a chunk: %d %s, want %d", a.status, a.body, want)
+			}
+		}
+		first, second, third := begin("app"), begin("app"), begin("other")
+		chunk(first, token, 202)
+		c.advance(4 * time.Hour)
+		chunk(first, token, 202)
+		s.send(t, "GET", first, nil, "Authorization", token).want(t, "how far it is", 204, "")
+		d := sum("chunkchunkend")
+		s.send(t, "PUT", first+"&digest="+string(d), "end", "Authorization", token).want(t, "the end", 201, "")
+		chunk(third, token, 202)
+		for _, other := range []struct{ method, path string }{
+			{"POST", "/v2/app/blobs/uploads/"}, {"HEAD", "/v2/app/blobs/" + string(d)}, {"PUT", "/v2/app/manifests/v1"}, {"GET", "/v2/app/tags/list"},
+			{"PATCH", strings.Replace(third, "/other/", "/app/", 1)}, {"PATCH", "/v2/app/blobs/uploads/made-up"},
+		} {
+			if a := s.send(t, other.method, other.path, nil, "Authorization", token); a.status != 401 || !strings.Contains(a.header.Get("Www-Authenticate"), `error="invalid_token"`) {
+				t.Errorf("%s %s with the token that has ended: %d %q", other.method, other.path, a.status, a.header.Get("Www-Authenticate"))
+			}
+		}
+		chunk(second, token+"x", 401)
+		off := false
+		if _, err := s.resources.UpdateRegistry(system(t), "acre", resource.Settings{AdminUserEnabled: &off}); err != nil {
+			t.Fatal(err)
+		}
+		chunk(second, token, 401)
+		on := true
+		if _, err := s.resources.UpdateRegistry(system(t), "acre", resource.Settings{AdminUserEnabled: &on}); err != nil {
+			t.Fatal(err)
+		}
+		chunk(second, token, 202)
+		c.advance(auth.MaxUpload)
+		chunk(second, token, 401)
 	})
 }
