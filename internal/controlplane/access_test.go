@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -320,6 +322,65 @@ func TestBadBodies(t *testing.T) {
 		}
 		if a := s.do("PATCH", scopeR+"alpha", strings.Repeat(" ", 5<<20)); a.status != 413 {
 			t.Errorf("a large body: %d %s", a.status, a.body)
+		}
+	})
+}
+
+// Who holds a token renews its own password, by that password, and no other's.
+func TestRotatePassword(t *testing.T) {
+	t.Parallel()
+	each(t, func(s *server) {
+		s.want(201, "PUT", scopeR+"alpha", premium(nil))
+		passwords := map[string]string{}
+		for _, name := range []string{"mine1", "other"} {
+			s.want(201, "PUT", scopeR+"alpha/tokens/"+name, properties(object{"scopeMapId": scopeR + "alpha/scopeMaps/_repositories_pull"}))
+			got := s.want(200, "POST", scopeR+"alpha/generateCredentials", object{"tokenId": scopeR + "alpha/tokens/" + name})
+			passwords[name] = at(got, "passwords", 0, "value").(string)
+		}
+		rotate := func(user, password, token string, body string) answer {
+			t.Helper()
+			req, err := http.NewRequestWithContext(t.Context(), "POST", s.http.URL+scopeR+"Alpha/tokens/"+token+"/rotatePassword?api-version="+version, strings.NewReader(body))
+			s.ok(err)
+			req.SetBasicAuth(user, password)
+			res, err := s.http.Client().Do(req)
+			s.ok(err)
+			defer res.Body.Close()
+			text, err := io.ReadAll(res.Body)
+			s.ok(err)
+			return answer{res.StatusCode, res.Header, string(text)}
+		}
+		got := rotate("mine1", passwords["mine1"], "MINE1", `{"name":"password2"}`)
+		var made object
+		s.ok(json.Unmarshal([]byte(got.body), &made))
+		second, _ := at(made, "passwords", 1, "value").(string)
+		if got.status != 200 || len(second) != 52 || at(made, "passwords", 0, "value") != nil {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		for _, tt := range []struct {
+			user, password, token, body string
+			want                        int
+		}{
+			{"mine1", second, "mine1", `{"name":"password1"}`, 200},             // the new one works at once
+			{"mine1", passwords["mine1"], "mine1", `{"name":"password1"}`, 401}, // and the old one does no more
+			{"mine1", second, "other", `{"name":"password1"}`, 403},
+			{"mine1", second, "mine1", `{}`, 400},
+			{"other", second, "other", `{"name":"password1"}`, 401},
+			{"nobody", "x", "nobody", `{"name":"password1"}`, 401},
+		} {
+			if got := rotate(tt.user, tt.password, tt.token, tt.body); got.status != tt.want {
+				t.Errorf("%s rotates %s: %d %s, want %d", tt.user, tt.token, got.status, got.body, tt.want)
+			}
+		}
+		// The owner's way is another, and a password opens nothing else.
+		s.refused(403, "AuthorizationFailed", "generateCredentials", "POST", scopeR+"alpha/tokens/mine1/rotatePassword", object{"name": "password1"})
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.http.URL+scopeR+"alpha/tokens/mine1?api-version="+version, nil)
+		s.ok(err)
+		req.SetBasicAuth("mine1", second)
+		res, err := s.http.Client().Do(req)
+		s.ok(err)
+		res.Body.Close()
+		if res.StatusCode != 401 {
+			t.Errorf("a token's password reads the management API: %d", res.StatusCode)
 		}
 	})
 }

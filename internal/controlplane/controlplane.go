@@ -95,10 +95,10 @@ func (f *Face) answer(w http.ResponseWriter, r *http.Request) error {
 		return f.metadata(w, r)
 	}
 	c := &call{Face: f, w: w, r: r, query: r.URL.Query()}
-	if err := c.authenticate(info); err != nil {
+	err := c.authenticate(info)
+	if err != nil {
 		return err
 	}
-	var err error
 	if c.version, err = arm.ParseVersion(c.query.Get("api-version")); err != nil {
 		return err
 	}
@@ -120,6 +120,8 @@ func (c *call) authenticate(info *web.Info) error {
 	header := c.r.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(header, " ")
 	switch {
+	case strings.EqualFold(scheme, "Basic"):
+		return c.login(info)
 	case header == "":
 		return fault.New(missingToken, "Authentication failed. The 'Authorization' header is missing.")
 	case !strings.EqualFold(scheme, "Bearer"):
@@ -133,6 +135,33 @@ func (c *call) authenticate(info *web.Info) error {
 	c.ctx = auth.ForRequest(c.r.Context(), id.From(info.Address, info.Private), info.ID)
 	return nil
 }
+
+// login lets a registry token in with its own password, to rotate its passwords: for nothing else is a password taken here.
+func (c *call) login(info *web.Info) error {
+	p, err := arm.ParsePath(c.r.URL.Path)
+	if err != nil || c.r.Method != http.MethodPost || p.Type() != rotation {
+		return fault.New(missingToken, "Authentication failed. The 'Authorization' header is provided in an invalid scheme: it is 'Bearer' and a token.")
+	}
+	above, _ := p.ID().Parent()
+	reg, err := c.opt.Resources.Known(c.r.Context(), above)
+	if err != nil {
+		return fault.New(missingToken, "Authentication failed. The user name or the password is not right.")
+	}
+	if err := c.opt.Auth.Network(c.r.Context(), reg, info.Address, info.Private); err != nil {
+		return err
+	}
+	user, password, _ := c.r.BasicAuth()
+	id, err := c.opt.Auth.Password(c.r.Context(), reg, user, password, info.Address.String())
+	if err != nil {
+		return err
+	}
+	info.Actor, info.Registry = id.Name, reg.Key
+	c.ctx = auth.ForRequest(c.r.Context(), id.From(info.Address, info.Private), info.ID)
+	return nil
+}
+
+// rotation is the type of a path that rotates a token's password.
+const rotation = "microsoft.containerregistry/registries/tokens/rotatepassword"
 
 // find finds the operation: the row of the path's type, and in it what the method asks for. Errors: fault.NotFound for a
 // type that is not known, methodNotAllowed.

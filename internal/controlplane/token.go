@@ -72,10 +72,12 @@ func decodeScopeMap(c *call, m *acr.ScopeMap, isNew bool) error {
 }
 
 func (f *Face) tokenRow() *row {
-	return rowOf(document[acr.Token]{
+	tokens := rowOf(document[acr.Token]{
 		kind: f.opt.Resources.Tokens, row: row{provider: arm.Provider, types: "registries/tokens"},
 		encode: encodeToken, decode: decodeToken,
 	})
+	tokens.verbs["POST rotatepassword"] = rotatePassword
+	return tokens
 }
 
 type tokenWire struct {
@@ -235,6 +237,23 @@ func generateCredentials(c *call) error {
 		return err
 	}
 	t, made, err := c.opt.Resources.GenerateCredentials(c.ctx, c.path.ID(), resource.Generate{Token: id, Name: strings.ToLower(in.Name), Expiry: in.Expiry})
+	return writeGenerated(c, t, made, err)
+}
+
+// rotatePassword has the holder of a token renew one of its passwords: acre's own.
+func rotatePassword(c *call) error {
+	var in struct {
+		Expiry *time.Time `json:"expiry"`
+		Name   string     `json:"name"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	t, made, err := c.opt.Resources.RotatePassword(c.ctx, resource.Generate{Token: c.path.ID(), Name: strings.ToLower(in.Name), Expiry: in.Expiry})
+	return writeGenerated(c, t, made, err)
+}
+
+func writeGenerated(c *call, t acr.Token, made []resource.Generated, err error) error {
 	if err != nil {
 		return err
 	}

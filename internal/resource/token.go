@@ -78,6 +78,29 @@ func (s *Service) GenerateCredentials(ctx context.Context, registry arm.ID, g Ge
 	return s.generate(ctx, g)
 }
 
+// RotatePassword makes a new password for the token that the caller logged in with, and for no other: nobody needs a role
+// for it. g.Name is the password's. Errors: fault.Denied, fault.Invalid.
+func (s *Service) RotatePassword(ctx context.Context, g Generate) (acr.Token, []Generated, error) {
+	id, _ := auth.Who(ctx)
+	above, ok := g.Token.Parent()
+	if !ok || id.Token() == "" || id.Token() != strings.ToLower(g.Token.Name()) || id.Registry != strings.ToLower(above.Name()) {
+		return acr.Token{}, nil, fault.New(fault.Denied, "only who logs in as token %.60s can rotate its passwords here; owners use generateCredentials", g.Token.Name())
+	}
+	if g.Name == "" {
+		return acr.Token{}, nil, fault.New(fault.Invalid, "say which password to rotate: %s or %s", acr.TokenPassword1, acr.TokenPassword2)
+	}
+	return s.generate(ctx, g)
+}
+
+// Known finds a registry for who wants to log in to it. Errors: fault.NotFound.
+func (s *Service) Known(ctx context.Context, id arm.ID) (*auth.Registry, error) {
+	reg, err := s.opt.Registries.Get(ctx, strings.ToLower(id.Name()))
+	if err == nil && s.IDOf(reg.Registry).Key() != id.Key() {
+		err = missing(id)
+	}
+	return reg, err
+}
+
 func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Generated, error) {
 	now := s.opt.DB.Now().UTC()
 	names := []string{acr.TokenPassword1, acr.TokenPassword2}
