@@ -143,7 +143,8 @@ func TestSecretLife(t *testing.T) {
 func TestPassword(t *testing.T) {
 	t.Parallel()
 	each(t, func(w *world) {
-		u := w.user("ann@acre.localhost")
+		u, err := w.a.CreateUser(w.owner, NewUser{Name: "ann@acre.localhost", Password: password})
+		w.ok(err)
 		got, err := w.a.Token(w.Context(), passwordRequest("Ann@acre.localhost", password))
 		w.ok(err)
 		if got.Refresh == "" || got.ID == "" || !got.User || got.ObjectID != u.ID {
