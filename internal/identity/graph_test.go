@@ -215,8 +215,10 @@ func TestGroups(t *testing.T) {
 	if !slices.Equal(in.Value, []string{all}) {
 		t.Errorf("checked %v", in.Value)
 	}
-	if got := values(t, s.graph(token, "GET", "/users/"+s.owner.ID+"/memberOf", ""), "id"); !slices.Equal(got, []string{ops}) {
-		t.Errorf("direct %v", got)
+	for _, who := range []string{"users/" + s.owner.ID, "me", "directoryObjects/" + s.owner.ID} {
+		if got := values(t, s.graph(token, "GET", "/"+who+"/memberOf", ""), "id"); !slices.Equal(got, []string{ops}) {
+			t.Errorf("%s directly in %v", who, got)
+		}
 	}
 	if got := values(t, s.graph(token, "GET", "/users/"+s.owner.ID+"/transitiveMemberOf", ""), "id"); len(got) != 2 {
 		t.Errorf("transitive %v", got)

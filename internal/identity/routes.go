@@ -63,7 +63,12 @@ func graphRoutes() []route {
 		return map[string]operation{http.MethodDelete: {name, do}}
 	}
 	routes := []route{
-		at(graph, v+"me", get("graph_me", (*Face).me)),
+		at(graph, v+"me", get("graph_me", asMe((*Face).user))),
+		at(graph, v+"me/memberOf", get("graph_member_of", asMe((*Face).memberOf))),
+		at(graph, v+"me/transitiveMemberOf", get("graph_transitive_member_of", asMe((*Face).transitiveMemberOf))),
+		at(graph, v+"me/getMemberGroups", post("graph_member_groups", asMe((*Face).memberGroups))),
+		at(graph, v+"me/checkMemberGroups", post("graph_check_groups", asMe((*Face).checkGroups))),
+		at(graph, v+"me/revokeSignInSessions", post("graph_user_revoke", asMe((*Face).revokeSignIns))),
 		at(graph, v+"me/ownedObjects", get("graph_owned", (*Face).ownedObjects)),
 
 		at(graph, v+"users", both(operation{"graph_users", (*Face).users}, operation{"graph_user_create", (*Face).createUser})),

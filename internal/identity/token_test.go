@@ -14,6 +14,15 @@ func decode(t *testing.T, text string, into any) {
 	}
 }
 
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // claims reads a JWT without checking it.
 func claims(t *testing.T, token any) map[string]any {
 	t.Helper()

@@ -30,14 +30,16 @@ func (f *Face) user(c *call) error {
 	return c.entity(http.StatusOK, "users", userObject(u))
 }
 
-// me is the user whose token it is.
-func (f *Face) me(c *call) error {
-	p, err := delegated(c)
-	if err != nil {
-		return err
+// asMe does what users/{id}/… does for the user whose token it is.
+func asMe(do func(*Face, *call) error) func(*Face, *call) error {
+	return func(f *Face, c *call) error {
+		p, err := delegated(c)
+		if err != nil {
+			return err
+		}
+		c.words = []string{p.ID}
+		return do(f, c)
 	}
-	c.words = []string{p.ID}
-	return f.user(c)
 }
 
 // delegated is the user whose token it is. Errors: fault.Invalid where it is an application's.
