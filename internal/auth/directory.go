@@ -110,7 +110,7 @@ func (s *Service) principal(ctx context.Context, as epoch, ref string) (*person,
 	if s.opt.Principals == nil {
 		return nil, fault.New(fault.Unauthenticated, "the principal %.100s is not known here", ref)
 	}
-	p := &person{stamp: stamp{as, s.opt.DB.Now()}, now: s.opt.DB.Now}
+	p := &person{stamp: stamp{epoch: as, at: s.opt.DB.Now()}, now: s.opt.DB.Now}
 	var err error
 	p.Principal, err = s.opt.Principals.Principal(ctx, ref)
 	if errors.Is(err, fault.NotFound) {
@@ -119,6 +119,7 @@ func (s *Service) principal(ctx context.Context, as epoch, ref string) (*person,
 	if err != nil {
 		return nil, err
 	}
+	p.brief = p.TrustRef != "" || !strings.EqualFold(p.Tenant, s.opt.Tenant)
 	if err := s.opt.DB.View(ctx, func(tx *meta.Tx) error {
 		p.assigned = nil
 		return p.read(tx, s.conditions)

@@ -18,7 +18,8 @@ type epoch struct {
 // stamp says as of when something was read.
 type stamp struct {
 	epoch
-	at time.Time
+	at    time.Time
+	brief bool // it may change without a new generation, as what other issuers say does: it is kept for a second
 }
 
 // holds is whether what was read still counts in an epoch. Principals may answer with something a second old: what was
@@ -26,6 +27,10 @@ type stamp struct {
 func (s *stamp) holds(in epoch, now func() time.Time) bool {
 	if s.generation != in.generation || in.generation == 0 {
 		return false
+	}
+	if s.brief {
+		age := now().Sub(s.at)
+		return age >= 0 && age < staleness
 	}
 	settled := in.since.Add(staleness)
 	return !s.at.Before(settled) || now().Before(settled)

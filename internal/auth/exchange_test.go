@@ -85,8 +85,7 @@ func TestExchange(t *testing.T) {
 			t.Error("a job's token gives something else than its rule")
 		}
 		w.dir.remove(job) // its issuer is trusted no more
-		touch(w)
-		w.node.opt.Registries.Forget()
+		w.c.advance(2 * time.Second)
 		if _, err := w.node.RefreshToken(w.Context(), w.reg(w.node), refresh.Value); !errors.Is(err, fault.Unauthenticated) {
 			t.Errorf("a refresh token of an issuer that is trusted no more: %v", err)
 		}

@@ -72,7 +72,7 @@ func (Policy) Control(ctx context.Context, scope, operation string) error {
 	}
 	return fault.New(fault.Denied, "The client '%s' with object id '%s' does not have authorization to perform action '%s' over scope '%s' "+
 		"or the scope is invalid. If access was recently granted, please refresh your credentials.",
-		c.person.AppID, c.person.ID, operation, scope)
+		firstOf(c.person.AppID, c.person.Name), c.person.ID, operation, scope)
 }
 
 // may is whether its token holds act, and its subject has the right to it now.

@@ -25,7 +25,7 @@ func (s *Service) rights(ctx context.Context, reg *Registry, id *Identity) (*rig
 		return r, nil
 	}
 	r := &rights{
-		stamp: stamp{reg.epoch, s.opt.DB.Now()}, now: s.opt.DB.Now, log: s.opt.Log, network: reg.network,
+		stamp: stamp{epoch: reg.epoch, at: s.opt.DB.Now()}, now: s.opt.DB.Now, log: s.opt.Log, network: reg.network,
 		ownCatalog: reg.FilteredCatalog || reg.Permissions == acr.BothPermissions,
 	}
 	if err := s.fill(ctx, reg, id, r); err != nil {
@@ -50,6 +50,7 @@ func (s *Service) fill(ctx context.Context, reg *Registry, id *Identity, r *righ
 	case principalSubject:
 		r.person, err = s.principal(ctx, reg.epoch, id.claim.ID)
 		if err == nil {
+			r.brief = r.person.brief
 			r.roles(reg, arm.CleanScope(s.scope(reg).String()))
 		}
 	default:
