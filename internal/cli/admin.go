@@ -19,7 +19,7 @@ import (
 func (a *app) adminCommand() *cobra.Command {
 	cmd := group("admin", "Look after the server on this machine", `Look after the server on a data directory, through its own socket there: who may open the directory may do this.
 Where no server runs on it, the work is done in this process.`)
-	cmd.AddCommand(a.gcCommand(), a.fsckCommand(), a.adminRegistryCommand(), a.credentialCommand(), a.rotateCommand(), a.caCommand())
+	cmd.AddCommand(a.gcCommand(), a.fsckCommand(), a.adminRegistryCommand(), a.credentialCommand(), a.rotateCommand(), a.resetOwnerCommand(), a.caCommand())
 	return cmd
 }
 
@@ -314,6 +314,25 @@ func (a *app) rotateCommand() *cobra.Command {
 				return err
 			}
 			return a.print(key)
+		}),
+	}
+}
+
+func (a *app) resetOwnerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "reset-owner", Short: "Give the first owner a new password", Args: noArgs,
+		Long: `Make a new password for the user that owns the installation, whose first one was shown once at the first start, and
+make that user the owner again where somebody took that away. Who is signed in as the owner is signed out.`,
+		Example: "  acre admin reset-owner",
+		RunE: a.withOperator(func(ctx context.Context, op *operator, _ []string) error {
+			var owner struct {
+				Name     string `json:"username"`
+				Password string `json:"password"`
+			}
+			if err := op.call(ctx, http.MethodPost, "/operator/owner", nil, &owner); err != nil {
+				return err
+			}
+			return a.print(owner)
 		}),
 	}
 }

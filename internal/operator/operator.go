@@ -25,6 +25,8 @@ type Options struct {
 	Resources   *resource.Service
 	Authority   []byte                       // the certificate of acre's own authority, PEM; nil where it has none
 	LoginServer func(registry string) string // the host under which a registry answers
+	// ResetOwner gives the first owner a new password.
+	ResetOwner func(ctx context.Context) (name, password string, err error)
 }
 
 // New makes the face.
@@ -35,6 +37,7 @@ func New(opt Options) http.Handler {
 		"POST /operator/gc":               f.collect,
 		"POST /operator/fsck":             f.check,
 		"POST /operator/keys":             f.rotateKeys,
+		"POST /operator/owner":            f.resetOwner,
 		"GET /operator/ca":                f.authority,
 		"GET /operator/registries":        f.registries,
 		"GET /operator/registries/{name}": f.registry,
@@ -192,6 +195,14 @@ func (f *face) rotateKeys(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, map[string]string{"kid": id})
+}
+
+func (f *face) resetOwner(w http.ResponseWriter, r *http.Request) error {
+	name, password, err := f.opt.ResetOwner(r.Context())
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, map[string]string{"username": name, "password": password})
 }
 
 func (f *face) authority(w http.ResponseWriter, _ *http.Request) error {

@@ -133,7 +133,7 @@ func (s *Server) operator() http.Handler {
 		authority = s.authority.PEM()
 	}
 	return operator.New(operator.Options{
-		Auth: s.auth, Content: s.content, Resources: s.resources, Authority: authority, LoginServer: s.loginServer,
+		Auth: s.auth, Content: s.content, Resources: s.resources, Authority: authority, LoginServer: s.loginServer, ResetOwner: s.ResetOwner,
 	})
 }
 

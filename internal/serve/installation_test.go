@@ -215,7 +215,8 @@ func TestFirstOwner(t *testing.T) {
 	t.Parallel()
 	i := install(t, func(c *Config) { c.Dev = false })
 	_, password, ok := strings.Cut(i.owner, "Password: ")
-	if password = strings.TrimSpace(password); !ok || len(password) < 52 {
+	password, _, _ = strings.Cut(password, "\n")
+	if !ok || len(password) < 52 {
 		t.Fatalf("told: %q", i.owner)
 	}
 	login := func(password string) int {

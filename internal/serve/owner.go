@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/google/uuid"
 
@@ -39,7 +40,7 @@ func (s *Server) greetOwner(ctx context.Context) error {
 		s.owner = fmt.Sprintf("Owners in tenant %s, with the secret %s:\n\n  %s\n  service principal %s\n\n",
 			devTenant, devSecret, s.ownerName(), devOwner)
 	case password != "":
-		s.owner = fmt.Sprintf("The owner, who may do everything in every registry, shown this once:\n\n  %s\n  Password: %s\n\n", s.ownerName(), password)
+		s.owner = fmt.Sprintf("The owner, who may do everything in every registry, shown this once:\n\n  %s\n  Password: %s\n  Another: %s admin reset-owner --data %s\n\n", s.ownerName(), password, os.Args[0], s.config.Data)
 	}
 	return nil
 }
