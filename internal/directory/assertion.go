@@ -443,5 +443,5 @@ func (s *Service) federatedAssertion(ctx context.Context, app acr.Application, t
 		return "", refuse(badAssertion, "The assertion of issuer '%.200s' does not hold: %v", says.Issuer, err)
 	}
 	s.used(ctx, "applications/"+app.ID+"/"+bySubject[i].ID)
-	return bySubject[i].ID, nil
+	return federatedKey(bySubject[i]), nil
 }

@@ -161,6 +161,11 @@ func subjectKey(sub acr.CertificateSubject) string {
 	return "subject:" + sub.Name + ":" + thumbprint(sub.Authority)
 }
 
+// federatedKey is the credential ID of a federated credential: one that is changed to trust somebody else is another.
+func federatedKey(f acr.FederatedCredential) string {
+	return f.ID + ":" + hashed(f.Issuer + "\x00" + f.Subject)[:16]
+}
+
 // credentialIDs are the IDs of all that an application can prove itself with.
 func credentialIDs(a acr.Application) []string {
 	var out []string
@@ -171,7 +176,7 @@ func credentialIDs(a acr.Application) []string {
 		out = append(out, c.KeyID)
 	}
 	for _, f := range a.Federated {
-		out = append(out, f.ID)
+		out = append(out, federatedKey(f))
 	}
 	for _, sub := range a.Subjects {
 		out = append(out, subjectKey(sub))

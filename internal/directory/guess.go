@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -77,11 +78,24 @@ func newGuess(now func() time.Time) *guess {
 // account is a name as it is counted. One that nobody can have costs no more memory than others.
 func account(name string) string { return strings.Clone(strings.ToLower(name[:min(len(name), 128)])) }
 
+// place is an address as it is counted: of version 6 the network, of which a subscriber has a whole one.
+func place(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Unmap().Is4() {
+		return strings.Clone(address[:min(len(address), 64)])
+	}
+	network, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return ""
+	}
+	return network.String()
+}
+
 // allow refuses while a wait runs. Errors: a Refusal, fault.TooMany.
 func (g *guess) allow(name, address string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	name = account(name)
+	name, address = account(name), place(address)
 	wait := g.wait(attempt{name, address}, freePerAccount)
 	// Many may share an address, and anybody may guess at a name; who has logged in before does not pay for that.
 	if f, _ := g.seen.Get(attempt{name, address}); !f.known {
@@ -123,7 +137,7 @@ func (g *guess) failed(name, address string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	name = account(name)
+	name, address = account(name), place(address)
 	for _, a := range []attempt{{name, address}, {"", address}, {name, ""}} {
 		f, _ := g.seen.Get(a)
 		if age := now.Sub(f.last); age > forgetAfter || age < 0 {
@@ -136,7 +150,7 @@ func (g *guess) failed(name, address string) {
 func (g *guess) passed(name, address string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.seen.Add(attempt{account(name), address}, failures{last: g.now(), known: true})
+	g.seen.Add(attempt{account(name), place(address)}, failures{last: g.now(), known: true})
 }
 
 // beginnings are sign-ins that an address began since a time.
@@ -149,15 +163,15 @@ type beginnings struct {
 func (g *guess) mayBegin(address string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now()
-	b, _ := g.begun.Get(address)
+	now, at := g.now(), place(address)
+	b, _ := g.begun.Get(at)
 	if age := now.Sub(b.since); age < 0 || age > deviceLife {
 		b = beginnings{since: now}
 	}
 	if b.count >= maxDevicesEach {
 		return refuse(tooManyDevices, "Too many sign-ins with a device code were begun from %s. Try again later.", address)
 	}
-	g.begun.Add(strings.Clone(address), beginnings{b.count + 1, b.since})
+	g.begun.Add(at, beginnings{b.count + 1, b.since})
 	return nil
 }
 

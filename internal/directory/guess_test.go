@@ -71,6 +71,15 @@ func TestGuessing(t *testing.T) {
 	if ok, err := try("ann", "b", "secret"); !ok || err != nil {
 		t.Errorf("who has logged in before: %v", err)
 	}
+	for i := range freePerAccount {
+		_, _ = try("eve", fmt.Sprintf("2001:db8::%x", i), "wrong")
+	}
+	if _, err := try("eve", "2001:db8::ffff", "wrong"); !errors.Is(err, fault.TooMany) {
+		t.Errorf("from another address of one network: %v", err)
+	}
+	if _, err := try("eve", "2001:db8:0:1::1", "wrong"); err != nil {
+		t.Errorf("from another network: %v", err)
+	}
 	if _, err := g.match(t.Context(), nil, "x", strings.Repeat("x", 1<<20), "e"); err != nil {
 		t.Errorf("a name that nobody has: %v", err)
 	}

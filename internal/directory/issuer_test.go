@@ -153,6 +153,56 @@ func TestFederatedCredential(t *testing.T) {
 	})
 }
 
+// A managed identity stands for an application by its own token, and a foreign token for a managed identity. One that is
+// changed to trust somebody else ends what was given before.
+func TestFederatedManagedIdentity(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	eachWith(t, Options{Loopback: true, IssuerRoots: p.roots()}, func(w *world) {
+		var managed acr.ServiceAccount
+		w.ok(w.db.Update(w.Context(), func(tx *meta.Tx) (err error) {
+			managed, err = w.a.CreateManaged(tx, acrManagedID("one").String(), "one")
+			return err
+		}))
+		app, account, _ := w.application(NewApplication{DisplayName: "ci"})
+		_, err := w.a.PutFederated(w.owner, app.ID, acr.FederatedCredential{Name: "one", Issuer: w.a.opt.Issuer, Subject: managed.ID, Audiences: []string{ExchangeResource}})
+		w.ok(err)
+		if _, err := w.a.PutManagedFederated(w.owner, account.ID, acr.FederatedCredential{}); !errors.Is(err, fault.Invalid) {
+			t.Errorf("an application's service principal is federated: %v", err)
+		}
+		f, err := w.a.PutManagedFederated(w.owner, managed.ID, acr.FederatedCredential{Name: "main", Issuer: p.URL, Subject: "repo:acme/app:ref:refs/heads/main",
+			Audiences: []string{ExchangeResource}})
+		w.ok(err)
+		token := func(client, assertion, scope string) (Tokens, error) {
+			return w.b.Token(w.Context(), ask(Request{Grant: ClientCredentials, ClientID: client, AssertionType: assertionType, Assertion: assertion, Scope: scope}))
+		}
+		outer, err := token(managed.AppID, p.job(w, rsaKey(), "one", nil), ExchangeResource+"/.default")
+		w.ok(err)
+		if outer.ObjectID != managed.ID {
+			t.Errorf("for %s, want the managed identity", outer.ObjectID)
+		}
+		inner, err := token(app.AppID, outer.Access, armAll)
+		w.ok(err)
+		if inner.ObjectID != account.ID {
+			t.Errorf("for %s, want the application", inner.ObjectID)
+		}
+		_, err = token(app.AppID, inner.Access, armAll)
+		w.refused("another of our own", err, "invalid_client", 700213)
+		f.Subject = "repo:acme/app:ref:refs/heads/release"
+		_, err = w.a.PutManagedFederated(w.owner, managed.ID, f)
+		w.ok(err)
+		w.advance(2 * time.Second)
+		if _, err := w.b.Verify(w.Context(), outer.Access); !errors.Is(err, fault.Unauthenticated) {
+			t.Errorf("a token outlived the change of its federated credential: %v", err)
+		}
+		_, err = token(app.AppID, outer.Access, armAll)
+		w.refused("by a token that was revoked", err, "invalid_client", 700027)
+		w.ok(w.a.RemoveManagedFederated(w.owner, managed.ID, f.Name))
+		_, err = token(managed.AppID, p.job(w, rsaKey(), "one", nil), armAll)
+		w.refused("removed", err, "invalid_client", 700211)
+	})
+}
+
 // An issuer that rotates its keys, goes down, and is slow.
 func TestIssuerKeys(t *testing.T) {
 	t.Parallel()

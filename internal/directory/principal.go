@@ -128,7 +128,7 @@ func (s *Service) readAccount(tx *meta.Tx, id string) (actor, error) {
 	a := actor{Principal: auth.Principal{Type: acr.ServicePrincipal, Name: p.AppID, AppID: p.AppID}, display: p.DisplayName, managedID: p.ManagedID}
 	a.credentials = map[string]bool{}
 	for _, f := range p.Federated {
-		a.credentials[f.ID] = true
+		a.credentials[federatedKey(f)] = true
 	}
 	if p.ManagedID != "" {
 		a.credentials[managedKey] = true
