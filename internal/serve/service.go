@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
@@ -26,9 +27,13 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 		return err
 	}
 	here := s.resources.Installation()
+	var interval time.Duration // the directory's own
+	if s.config.Dev {
+		interval = time.Second
+	}
 	s.directory, err = directory.New(ctx, directory.Options{
 		DB: s.db, Tenant: here.Tenant, Subscription: here.Subscription, Domains: s.config.Suffixes, Resource: s.ownOrigin,
-		Loopback: s.config.Dev, PrivateIssuers: s.config.Dev || s.config.Identity.PrivateIssuers, Log: s.log.Logger,
+		Loopback: s.config.Dev, PrivateIssuers: s.config.Dev || s.config.Identity.PrivateIssuers, DeviceInterval: interval, Log: s.log.Logger,
 	})
 	if err != nil {
 		return err

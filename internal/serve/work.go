@@ -26,9 +26,11 @@ func (s *Server) work(ctx context.Context) error {
 	}
 	if age := s.config.Tokens.KeyRotation; age > 0 {
 		q.Every("rotate-keys", "@every 1h", func(ctx context.Context) error {
-			return s.auth.RotateKeysOlder(auth.As(ctx, auth.System("rotation")), age)
+			ctx = auth.As(ctx, auth.System("rotation"))
+			return errors.Join(s.auth.RotateKeysOlder(ctx, age), s.directory.RotateKeysOlder(ctx, age))
 		})
 	}
+	q.Every("forget-used-codes", "@every 10m", s.directory.Sweep)
 	q.Handle(acr.EmptyRegistry{}.Kind(), func(ctx context.Context, args json.RawMessage) error {
 		var gone acr.EmptyRegistry
 		if err := json.Unmarshal(args, &gone); err != nil {
