@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,7 @@ func (s *Service) trusted(ctx context.Context, key string) (acr.TrustedIssuer, e
 // give besides; of any other issuer only what the rules give. Errors: fault.Unauthenticated.
 func (s *Service) outsider(ctx context.Context, trusted acr.TrustedIssuer, claims map[string]any, token string) (auth.Principal, error) {
 	text := func(name string) string { t, _ := claims[name].(string); return t }
-	p := auth.Principal{Type: acr.ServicePrincipal, Name: text("sub"), Tenant: text("tid"), AppID: firstOf(text("appid"), text("azp"))}
+	p := auth.Principal{Type: acr.ServicePrincipal, Name: text("sub"), Tenant: text("tid"), AppID: cmp.Or(text("appid"), text("azp"))}
 	for _, rule := range trusted.Rules {
 		if grants, ok := rule.Match(claims); ok {
 			p.Rules = append(p.Rules, auth.TrustGrant{Registry: strings.ToLower(rule.Registry), Rule: rule.Name, Grants: grants})
@@ -99,13 +100,6 @@ func (s *Service) outsider(ctx context.Context, trusted acr.TrustedIssuer, claim
 	return p, nil
 }
 
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
 // entra is a principal of another tenant. An object ID that is one of this tenant's own is refused, and a group of this
 // tenant's own left out, so that no other issuer can speak for them.
 func (s *Service) entra(ctx context.Context, trusted acr.TrustedIssuer, claims map[string]any, p auth.Principal) (auth.Principal, error) {
@@ -114,13 +108,13 @@ func (s *Service) entra(ctx context.Context, trusted acr.TrustedIssuer, claims m
 	if !acr.GUID(oid) || p.Tenant == "" || strings.EqualFold(p.Tenant, s.opt.Tenant) {
 		return p, fault.New(fault.Unauthenticated, "the token of issuer %s names no object and tenant of its own", trusted.Name)
 	}
-	p.ID, p.Name = oid, firstOf(p.AppID, p.Name)
+	p.ID, p.Name = oid, cmp.Or(p.AppID, p.Name)
 	name, _ := claims["upn"].(string)
 	if preferred, _ := claims["preferred_username"].(string); name == "" {
 		name = preferred
 	}
 	if kind, _ := claims["idtyp"].(string); kind == "user" || kind != "app" && (claims["scp"] != nil || name != "") {
-		p.Type, p.Name = acr.UserPrincipal, firstOf(name, oid)
+		p.Type, p.Name = acr.UserPrincipal, cmp.Or(name, oid)
 	}
 	var groups []string
 	list, _ := claims["groups"].([]any)
@@ -162,7 +156,7 @@ func (s *Service) remember(ctx context.Context, p auth.Principal, f foreign) err
 	if len(doc) > maxClaims {
 		return fault.New(fault.Unauthenticated, "the token's claims have %d bytes: %d are allowed", len(doc), maxClaims)
 	}
-	ref := firstOf(p.ID, p.TrustRef)
+	ref := cmp.Or(p.ID, p.TrustRef)
 	until := s.opt.DB.Now().Add(foreignMemory)
 	return s.opt.DB.Note(ctx, func(tx *meta.Tx) error {
 		old, found, err := tx.Recall(foreignMemo, ref)
