@@ -78,7 +78,7 @@ func BenchmarkFirstDecision(b *testing.B) {
 			for b.Loop() {
 				s.known.Purge()
 				s.people.Purge()
-				id := Identity{Registry: reg.Key, claim: key}
+				id := Identity{Registry: reg.Key, claim: &key}
 				r, err := s.rights(b.Context(), reg, &id)
 				if err != nil {
 					b.Fatal(err)

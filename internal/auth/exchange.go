@@ -159,5 +159,5 @@ func (s *Service) entra(ctx context.Context, token string, audiences []string, o
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Name: p.Name, person: p, until: v.Expires}, nil
+	return Identity{Name: p.Name, person: p}, nil
 }

@@ -93,11 +93,11 @@ func (s *Service) Explain(ctx context.Context, q Question) (Explanation, error) 
 
 // mayAsk lets everybody ask about itself.
 func (s *Service) mayAsk(ctx context.Context, reg *Registry, about Identity) error {
-	if c := callerOf(ctx); c != nil && about.claim.ID != "" {
-		if c.claim.Kind == about.claim.Kind && c.claim.ID == about.claim.ID && c.Registry == reg.Key {
+	if c := callerOf(ctx); c != nil && about.claim.id() != "" {
+		if c.claim.kind() == about.claim.kind() && c.claim.id() == about.claim.id() && c.Registry == reg.Key {
 			return nil
 		}
-		if c.person != nil && about.claim.Kind == principalSubject && c.person.ref() == about.claim.ID {
+		if c.person != nil && about.claim.kind() == principalSubject && c.person.ref() == about.claim.id() {
 			return nil
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Service) find(ctx context.Context, reg *Registry, who string) (Identity
 	}
 	switch {
 	case name == "anonymous" || name == acr.AnonymousSubject:
-		return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, claim: claim{Kind: anonymousSubject}}, nil
+		return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, claim: &claim{Kind: anonymousSubject}}, nil
 	case kind == "" && strings.EqualFold(name, reg.Name):
 		return adminIdentity(reg), nil
 	}
@@ -122,7 +122,7 @@ func (s *Service) find(ctx context.Context, reg *Registry, who string) (Identity
 		if kind != principalSubject && acr.CheckTokenName(name) == nil {
 			tok, _, err := meta.Get[acr.Token](tx, s.scope(reg).Child("tokens", name))
 			if err == nil {
-				found = append(found, Identity{Name: tok.Name, Registry: reg.Key, claim: claim{Kind: tokenSubject, ID: strings.ToLower(tok.Name)}})
+				found = append(found, Identity{Name: tok.Name, Registry: reg.Key, claim: &claim{Kind: tokenSubject, ID: strings.ToLower(tok.Name)}})
 			} else if !errors.Is(err, fault.NotFound) {
 				return err
 			}
@@ -200,13 +200,13 @@ func (x *explaining) explain(ctx context.Context, id Identity) error {
 		x.Because = x.r.err.Error()
 		return nil
 	}
-	switch id.claim.Kind {
+	switch id.claim.kind() {
 	case adminSubject:
 		x.ground(x.allowed(), Ground{Setting: "adminUserEnabled"})
 	case anonymousSubject:
 		x.ground(x.allowed(), Ground{Setting: firstOf(map[bool]string{true: "anonymousPullEnabled"}[x.reg.AnonymousPullEnabled], "anonymousRepositories")})
 	case tokenSubject:
-		if err := x.token(ctx, id.claim.ID); err != nil {
+		if err := x.token(ctx, id.claim.id()); err != nil {
 			return err
 		}
 	case principalSubject:

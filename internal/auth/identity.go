@@ -10,7 +10,6 @@ package auth
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 )
@@ -21,16 +20,15 @@ type Identity struct {
 	Registry string      // key of the registry it is known to; "" for the system and for who calls the management API
 	Grants   []acr.Grant // what its access token holds; all that it may do where nothing else is known of it
 
-	system  bool
-	limited bool // by Grants
-	until   time.Time
-	claim   claim
-	tokenID string
+	// The whole is copied for each request, and kept small.
+	claim   *claim  // nil for who did not log in to a registry
 	person  *person // of a principal
 	rights  *rights // on Registry, as of now
-
+	until   int64   // when what it came with ends, in seconds since 1970; 0: not known
 	source  netip.Addr
 	private bool
+	limited bool // by Grants
+	system  bool
 }
 
 // System is a worker of the server itself, which may do everything everywhere.
@@ -52,24 +50,29 @@ func (id Identity) Principal() (p Principal, ok bool) {
 
 // Token is the name of the registry token that this logged in with; "" for all others.
 func (id Identity) Token() string {
-	if id.claim.Kind == tokenSubject {
-		return id.claim.ID
+	if id.claim.kind() == tokenSubject {
+		return id.claim.id()
 	}
 	return ""
 }
 
 // TokenID is the claim jti of the access token that it came with; "" for who came without one.
-func (id Identity) TokenID() string { return id.tokenID }
+func (id Identity) TokenID() string {
+	if id.claim == nil {
+		return ""
+	}
+	return id.claim.token
+}
 
 // Kind is how it is known: admin, token, principal, rules, anonymous, system; "" for who was made by hand.
 func (id Identity) Kind() string {
 	if id.system {
 		return "system"
 	}
-	if id.claim.Kind == "" && id.person != nil {
+	if id.claim.kind() == "" && id.person != nil {
 		return principalSubject
 	}
-	return id.claim.Kind
+	return id.claim.kind()
 }
 
 // Address is where its request comes from.

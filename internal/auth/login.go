@@ -177,7 +177,7 @@ func nonEmpty(s string) int {
 }
 
 func adminIdentity(reg *Registry) Identity {
-	return Identity{Name: reg.Name, Registry: reg.Key, Grants: acr.Everything, claim: claim{Kind: adminSubject}}
+	return Identity{Name: reg.Name, Registry: reg.Key, Grants: acr.Everything, claim: &claim{Kind: adminSubject}}
 }
 
 // registryToken logs a registry token in; known is whether there is one of that name. Errors: fault.Unauthenticated with the
@@ -203,9 +203,9 @@ func (s *Service) registryToken(ctx context.Context, reg *Registry, user, passwo
 			return Identity{}, true, fault.New(fault.Unauthenticated, "%s of token %s expired at %s: generate a new one",
 				p.Name, tok.Name, p.Expiry.UTC().Format(time.RFC3339)).With(visit)
 		}
-		id := Identity{Name: tok.Name, Registry: reg.Key, claim: claim{Kind: tokenSubject, ID: strings.ToLower(tok.Name), Credential: credentialOf(p)}}
+		id := Identity{Name: tok.Name, Registry: reg.Key, claim: &claim{Kind: tokenSubject, ID: strings.ToLower(tok.Name), Credential: credentialOf(p)}}
 		if p.Expiry != nil {
-			id.until = *p.Expiry
+			id.until = p.Expiry.Unix()
 		}
 		s.use(ctx, at.Key(), at.Key()+"/"+p.Name)
 		return id, true, nil
@@ -258,7 +258,7 @@ func (s *Service) fromDirectory(ctx context.Context, reg *Registry, user, passwo
 
 // principalIdentity is a principal on a registry.
 func principalIdentity(reg *Registry, p Principal) Identity {
-	return Identity{Name: p.Name, Registry: reg.Key, claim: claim{Kind: principalSubject, ID: p.ref()}}
+	return Identity{Name: p.Name, Registry: reg.Key, claim: &claim{Kind: principalSubject, ID: p.ref()}}
 }
 
 func (s *Service) tokenAsPassword(ctx context.Context, reg *Registry, value string) (Identity, error) {
@@ -290,7 +290,7 @@ func (s *Service) subject(ctx context.Context, reg *Registry, c claims) (Identit
 	case c.GrantType == refreshToken:
 		id.Grants, id.limited = nil, false
 	case c.GrantType == accessToken:
-		id.until = time.Unix(c.Expires, 0)
+		id.until = c.Expires
 	default:
 		return Identity{}, fault.New(fault.Unauthenticated, "this is neither an access token nor a refresh token")
 	}
@@ -318,13 +318,13 @@ func (s *Service) Anonymous(reg *Registry) (Identity, error) {
 	if len(grants) == 0 {
 		return Identity{}, fault.New(fault.Unauthenticated, unauthorized)
 	}
-	return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, Grants: grants, claim: claim{Kind: anonymousSubject}}, nil
+	return Identity{Name: acr.AnonymousSubject, Registry: reg.Key, Grants: grants, claim: &claim{Kind: anonymousSubject}}, nil
 }
 
 // Access makes an access token of what the identity may do of what was asked: less than asked is no error.
 // Anonymous tokens hold all that anybody may, whatever was asked.
 func (s *Service) Access(reg *Registry, service string, id Identity, asked []acr.Grant) (Token, error) {
-	if id.claim.Kind == anonymousSubject {
+	if id.claim.kind() == anonymousSubject {
 		grants := acr.AnonymousPull
 		if !reg.AnonymousPullEnabled {
 			grants = anonymousGrants(reg)
@@ -342,7 +342,7 @@ func (id *Identity) narrow(reg *Registry, asked []acr.Grant) []acr.Grant {
 		on := acr.Scope{Type: g.Type, Name: g.Name}
 		switch {
 		case g.Type == "repository":
-			if g.Name == "*" && id.claim.Kind == principalSubject && reg.Permissions == acr.AbacPermissions || g.Name != "*" && oci.CheckName(g.Name) != nil {
+			if g.Name == "*" && id.claim.kind() == principalSubject && reg.Permissions == acr.AbacPermissions || g.Name != "*" && oci.CheckName(g.Name) != nil {
 				continue
 			}
 		case on != acr.Catalog && on != acr.DeletedCatalog && g.Type != "gateway":
@@ -382,7 +382,7 @@ func singleActs(kind string) []acr.Action {
 // Refresh makes a refresh token for an identity that logged in. There is none, and no error, for anybody and for who came
 // with an access token: a refresh token gives all that the user may do, and an access token no more than it holds.
 func (s *Service) Refresh(reg *Registry, service string, id Identity) (Token, error) {
-	if id.claim.Kind == anonymousSubject || id.limited {
+	if id.claim.kind() == anonymousSubject || id.limited {
 		return Token{}, nil
 	}
 	return s.token(reg, service, id, refreshToken, nil)

@@ -20,7 +20,7 @@ type subjectKey struct {
 // rights looks up what an identity's subject may do on a registry now; the identity learns who it is. Errors:
 // fault.Unauthenticated for a subject that is known no more.
 func (s *Service) rights(ctx context.Context, reg *Registry, id *Identity) (*rights, error) {
-	key := subjectKey{reg.UID, id.claim.Kind, id.claim.ID}
+	key := subjectKey{reg.UID, id.claim.kind(), id.claim.id()}
 	if r, ok := s.known.Get(key); ok && r.holds(reg.epoch, s.opt.DB.Now) {
 		return r, nil
 	}
@@ -37,7 +37,7 @@ func (s *Service) rights(ctx context.Context, reg *Registry, id *Identity) (*rig
 }
 
 func (s *Service) fill(ctx context.Context, reg *Registry, id *Identity, r *rights) (err error) {
-	switch id.claim.Kind {
+	switch id.claim.kind() {
 	case adminSubject:
 		r.admin(reg)
 	case anonymousSubject:
@@ -45,10 +45,10 @@ func (s *Service) fill(ctx context.Context, reg *Registry, id *Identity, r *righ
 	case tokenSubject:
 		err = s.opt.DB.View(ctx, func(tx *meta.Tx) error {
 			r.clear()
-			return r.token(tx, s.scope(reg), id.claim.ID)
+			return r.token(tx, s.scope(reg), id.claim.id())
 		})
 	case principalSubject:
-		r.person, err = s.principal(ctx, reg.epoch, id.claim.ID)
+		r.person, err = s.principal(ctx, reg.epoch, id.claim.id())
 		if err == nil {
 			r.brief = r.person.brief
 			r.roles(reg, arm.CleanScope(s.scope(reg).String()))
@@ -56,7 +56,7 @@ func (s *Service) fill(ctx context.Context, reg *Registry, id *Identity, r *righ
 	default:
 		return fault.New(fault.Unauthenticated, "the token is not valid: it is for nobody that this release knows")
 	}
-	r.before = reg.revoked(id.claim)
+	r.before = reg.revoked(*id.claim)
 	return err
 }
 
@@ -192,7 +192,7 @@ func (id Identity) with(reg *Registry, r *rights) (Identity, error) {
 	if r.err != nil {
 		return Identity{}, r.err
 	}
-	if c := &id.claim; c.At != 0 { // came by a token
+	if c := id.claim; c.At != 0 { // came by a token
 		switch {
 		case c.Mode != mode(reg.Permissions):
 			return Identity{}, fault.New(fault.Unauthenticated, "the role assignment mode of registry %s was changed: log in again", reg.Name)

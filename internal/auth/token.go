@@ -51,6 +51,21 @@ type claim struct {
 	Credential string             `json:"cred,omitempty"` // what it logged in with
 	Mode       acr.PermissionMode `json:"mode,omitempty"` // of the registry when the token was made; "" is legacy
 	At         int64              `json:"at"`             // when it was made, truly, in milliseconds
+	token      string             // the claim jti of the token that it was read from
+}
+
+func (c *claim) kind() string {
+	if c == nil {
+		return ""
+	}
+	return c.Kind
+}
+
+func (c *claim) id() string {
+	if c == nil {
+		return ""
+	}
+	return c.ID
 }
 
 // The kinds of subjects.
@@ -89,10 +104,10 @@ type Token struct {
 
 // token signs a token of a registry for an identity. service is the host the client asked for.
 func (s *Service) token(reg *Registry, service string, id Identity, kind string, access []acr.Grant) (Token, error) {
-	own, now := id.claim, s.opt.DB.Now()
-	if own.Kind == "" {
+	if id.claim.kind() == "" {
 		return Token{}, fault.New(fault.Denied, "no token is given to %.100q, who did not log in to registry %s", id.Name, reg.Name)
 	}
+	own, now := *id.claim, s.opt.DB.Now()
 	own.At, own.Mode = now.UnixMilli(), mode(reg.Permissions)
 	c := claims{
 		ID: uuid.NewString(), Subject: id.Name, Issuer: issuer, Audience: service, RegistryUID: reg.UID,
@@ -116,8 +131,8 @@ func (s *Service) token(reg *Registry, service string, id Identity, kind string,
 		c.Access = access
 	}
 	expires := now.Add(life)
-	if !id.until.IsZero() && expires.After(id.until) {
-		expires = id.until
+	if until := time.Unix(id.until, 0); id.until != 0 && expires.After(until) {
+		expires = until
 	}
 	c.Expires = expires.Unix()
 	value, err := s.sign(c)
@@ -239,8 +254,9 @@ func (s *Service) Bearer(ctx context.Context, reg *Registry, value string) (Iden
 
 // bearer is the identity that an access token's claims stand for, without its rights.
 func bearer(reg *Registry, c claims) Identity {
-	id := Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access, limited: true, claim: *c.Acre, tokenID: c.ID}
-	if id.claim.Kind == anonymousSubject {
+	id := Identity{Name: c.Subject, Registry: reg.Key, Grants: c.Access, limited: true, claim: c.Acre}
+	id.claim.token = c.ID
+	if id.claim.kind() == anonymousSubject {
 		id.limited = false // it holds what anybody may, whatever it says
 	}
 	return id

@@ -58,7 +58,7 @@ func TestAccessTokenGrowsNeitherInRightsNorInLife(t *testing.T) {
 				t.Errorf("a refresh token for who came with one: %q, %v", next.Value, err)
 			}
 		}
-		if refresh, err := s.Refresh(reg, "host", Identity{Name: acr.AnonymousSubject, claim: claim{Kind: anonymousSubject}}); refresh.Value != "" || err != nil {
+		if refresh, err := s.Refresh(reg, "host", Identity{Name: acr.AnonymousSubject, claim: &claim{Kind: anonymousSubject}}); refresh.Value != "" || err != nil {
 			t.Errorf("anybody got a refresh token: %v", err)
 		}
 	})
