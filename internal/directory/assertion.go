@@ -438,7 +438,7 @@ func (s *Service) federatedAssertion(ctx context.Context, app acr.Application, t
 	}
 	switch {
 	case fault.KindOf(err) == fault.Unavailable && err != nil:
-		return "", refuse(temporarilyUnknown, "The keys of issuer '%.200s' cannot be had: %v", says.Issuer, err)
+		return "", refuse(temporarilyUnknown, "The keys of issuer '%.200s' cannot be had now: the server's log says why.", says.Issuer)
 	case err != nil:
 		return "", refuse(badAssertion, "The assertion of issuer '%.200s' does not hold: %v", says.Issuer, err)
 	}

@@ -160,7 +160,10 @@ func (is *issuers) keysFor(ctx context.Context, issuer, keysURL string, header j
 		return fit, nil
 	}
 	if failure != nil {
-		return nil, fault.New(fault.Unavailable, "the keys of issuer %s cannot be had: %w", issuer, failure).In(askAgain)
+		// Why is for the log: it would tell who sends tokens what there is on the network.
+		err := fault.New(fault.Unavailable, "the keys of issuer %s cannot be had now: the server's log says why", issuer).In(askAgain)
+		err.Err = failure
+		return nil, err
 	}
 	return nil, fault.New(fault.Unauthenticated, "the token is not valid: issuer %s has no key %.100q", issuer, header.KeyID)
 }
