@@ -162,11 +162,11 @@ func putRole(c *call) error {
 			Actions: one.Actions, NotActions: one.NotActions, DataActions: one.DataActions, NotDataActions: one.NotDataActions,
 		})
 	}
-	r, created, err := c.opt.Resources.PutRoleDefinition(c.ctx, def)
+	r, _, err := c.opt.Resources.PutRoleDefinition(c.ctx, def)
 	if err != nil {
 		return err
 	}
-	return c.written(created, wireRole(c, r))
+	return c.write(http.StatusCreated, wireRole(c, r)) // of a change too: clients take no other
 }
 
 func deleteRole(c *call) error {

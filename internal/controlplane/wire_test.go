@@ -122,6 +122,9 @@ func TestWireRole(t *testing.T) {
 			"roleName": "Webhooks only", "type": "CustomRole", "description": "manages webhooks", "assignableScopes": []string{scopeS},
 			"permissions": []object{{"actions": []string{"Microsoft.ContainerRegistry/registries/webhooks/*"}, "notActions": []string{}}},
 		}))
+		r.run("PUT", scopeS+roles+"/"+guid, properties(object{
+			"roleName": "Webhooks only", "assignableScopes": []string{scopeS}, "permissions": []object{{"actions": []string{"*/webhooks/*"}}},
+		}))
 		r.run("GET", scopeS+roles+filter+"type%20eq%20'CustomRole'", nil)
 		body := properties(object{"roleDefinitionId": scopeS + roles + "/" + guid, "principalId": who.ID, "principalType": "ServicePrincipal"})
 		r.run("PUT", scopeG+assignments+"/00000000-0000-4000-8000-00000000000a", body)
