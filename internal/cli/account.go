@@ -93,7 +93,7 @@ func (a *app) signIn(ctx context.Context, l loginFlags) error {
 	if err != nil {
 		return err
 	}
-	p := &plane{a, at, client, prof, nil}
+	p := &plane{app: a, at: at, http: client, profile: prof}
 	is := &issuer{a, at, client}
 	var got tokens
 	if p.who, got, err = a.authenticate(ctx, is, l); err != nil {
@@ -335,7 +335,7 @@ func (a *app) signedInFor(t target) (*plane, error) {
 	if who == nil || !same && !below {
 		return nil, nil
 	}
-	return &plane{a, at, client, prof, who}, nil
+	return &plane{app: a, at: at, http: client, profile: prof, who: who}, nil
 }
 
 // exchange gets a refresh token of a registry for who is signed in.

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/ociclient"
 )
 
 // Resources that tokens are for.
@@ -37,6 +38,7 @@ type plane struct {
 	http    *http.Client
 	profile *profile
 	who     *signIn
+	basic   *ociclient.Credential // in place of a token of who is signed in
 }
 
 // maxAnswer bounds what is read of an answer.
@@ -70,7 +72,7 @@ func (a *app) plane() (*plane, error) {
 	if who == nil {
 		return nil, fault.New(fault.Unauthenticated, "nobody is signed in to %s", at.url)
 	}
-	return &plane{a, at, client, prof, who}, nil
+	return &plane{app: a, at: at, http: client, profile: prof, who: who}, nil
 }
 
 // withPlane makes a verb of a function that asks the server as who is signed in.
@@ -143,12 +145,9 @@ const attempts = 4
 
 // send asks, again where the server is busy, and wants success. The caller closes the answer.
 func (p *plane) send(ctx context.Context, resource, method, path string, body any) (*http.Response, error) {
-	token, err := p.token(ctx, resource)
-	if err != nil {
-		return nil, err
-	}
 	var text []byte
 	if body != nil {
+		var err error
 		if text, err = marshal(body); err != nil {
 			return nil, err
 		}
@@ -158,7 +157,9 @@ func (p *plane) send(ctx context.Context, resource, method, path string, body an
 		if err != nil {
 			return nil, err
 		}
-		req.Header.Set("Authorization", "Bearer "+token)
+		if err := p.authorize(ctx, req, resource); err != nil {
+			return nil, err
+		}
 		req.Header.Set("Accept", "application/json")
 		req.Header.Set("User-Agent", userAgent())
 		if body != nil {
@@ -180,6 +181,18 @@ func (p *plane) send(ctx context.Context, resource, method, path string, body an
 			return nil, err
 		}
 	}
+}
+
+func (p *plane) authorize(ctx context.Context, req *http.Request, resource string) error {
+	if p.basic != nil {
+		req.SetBasicAuth(p.basic.Username, p.basic.Password)
+		return nil
+	}
+	token, err := p.token(ctx, resource)
+	if err == nil {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return err
 }
 
 func unreachable(at target, err error) error {

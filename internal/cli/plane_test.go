@@ -24,7 +24,7 @@ func serving(t *testing.T, answer http.HandlerFunc) *plane {
 	}
 	never := accessToken{"bearer", time.Now().Add(time.Hour)}
 	who := &signIn{Tokens: map[string]accessToken{forManagement: never, forGraph: never}, Subscription: testSubscription}
-	return &plane{a, at, s.Client(), &profile{}, who}
+	return &plane{app: a, at: at, http: s.Client(), profile: &profile{}, who: who}
 }
 
 // Every status that the table of errors has becomes its kind, with the server's text.

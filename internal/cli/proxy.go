@@ -142,7 +142,7 @@ func proxyEnvironment(proxy, bundle string) []variable {
 	return []variable{
 		{"HTTPS_PROXY", proxy}, {"HTTP_PROXY", proxy}, {"https_proxy", proxy}, {"http_proxy", proxy},
 		{"NO_PROXY", ""}, {"no_proxy", ""}, {"ALL_PROXY", ""}, {"all_proxy", ""},
-		{"REQUESTS_CA_BUNDLE", bundle}, {"SSL_CERT_FILE", bundle}, {"NODE_EXTRA_CA_CERTS", bundle}, {"CURL_CA_BUNDLE", ""},
+		{"REQUESTS_CA_BUNDLE", bundle}, {"SSL_CERT_FILE", bundle}, {"NODE_EXTRA_CA_CERTS", bundle}, {"CURL_CA_BUNDLE", bundle},
 		{"AZURE_CORE_COLLECT_TELEMETRY", "no"}, {"AZURE_CORE_LOGIN_EXPERIENCE_V2", "off"},
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/acre-registry/acre/internal/arm"
 	"github.com/acre-registry/acre/internal/fault"
 )
 
@@ -328,7 +329,7 @@ func (a *app) tokenDelete() *cobra.Command {
 
 func (a *app) tokenCredentialCommand() *cobra.Command {
 	cmd := group("credential", "The passwords of a token", "")
-	cmd.AddCommand(a.tokenGenerate(), a.tokenForget())
+	cmd.AddCommand(a.tokenGenerate(), a.tokenForget(), a.tokenRotate())
 	return cmd
 }
 
@@ -406,6 +407,48 @@ func (a *app) tokenForget() *cobra.Command {
 	}
 	of.flags(cmd)
 	passwordFlags(cmd, &first, &second)
+	return cmd
+}
+
+func (a *app) tokenRotate() *cobra.Command {
+	var id, which string
+	var l loginFlags
+	cmd := &cobra.Command{
+		Use: "rotate", Short: "Renew a password of a token with the token itself", Args: noArgs,
+		Long: `Renew a password of a token, as who holds it: with the password that it has, and without signing in. The new one is shown
+this once; the one it replaces no longer holds.`,
+		Example: "  acre token credential rotate --id TOKEN_ID --password-name password2 --password-stdin < password.txt",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			token, err := arm.ParseID(id)
+			if err != nil || token.Type() != "registries/tokens" {
+				return fault.New(fault.Invalid, "which token? Give its whole ID as --id; acre token show --query id -o tsv shows it to who may read it")
+			}
+			if which != "password1" && which != "password2" {
+				return fault.New(fault.Invalid, "--password-name is password1 or password2, not %q", which)
+			}
+			l.user = token.Name()
+			cred, err := a.askCredential(l)
+			if err != nil {
+				return err
+			}
+			at, client, err := a.httpClient()
+			if err != nil {
+				return err
+			}
+			defer client.CloseIdleConnections()
+			p := &plane{app: a, at: at, http: client, basic: &cred}
+			got, err := p.ask(cmd.Context(), http.MethodPost, token.String()+"/rotatePassword", registryVersion, object{"name": which})
+			if err != nil {
+				return err
+			}
+			return showOne(a, got, passwordsRow)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&id, "id", "", "token, by its whole ID")
+	f.StringVar(&which, "password-name", "", "which to renew: password1 or password2")
+	f.StringVarP(&l.password, "password", "p", "", "a password that the token has (default $ACRE_PASSWORD)")
+	f.BoolVar(&l.fromStdin, "password-stdin", false, "read it from stdin")
 	return cmd
 }
 
