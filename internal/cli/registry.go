@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,6 +88,7 @@ type registryChange struct {
 	ofRegistry
 	sku, defaultAction, mode string
 	open                     []string // to anybody
+	accessLife, refreshLife  *int64   // seconds
 
 	admin, anonymous, public, trusted, logOnly *bool
 }
@@ -106,15 +109,6 @@ func (a *app) registryUpdate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if set.defaultAction != "" {
-				old, err := p.get(ctx, id, registryVersion)
-				if err != nil {
-					return err
-				}
-				rules := rulesOf(old)
-				rules["defaultAction"] = set.defaultAction
-				body["properties"].(object)["networkRuleSet"] = rules
-			}
 			got, err := p.ask(ctx, http.MethodPatch, id, registryVersion, body)
 			if err != nil {
 				return err
@@ -133,13 +127,37 @@ func (a *app) registryUpdate() *cobra.Command {
 	truthFlag(cmd, &set.trusted, "allow-trusted-services", "whether the server's own services pass the network rules")
 	truthFlag(cmd, &set.logOnly, "network-log-only", "whether network rules only log what they would refuse")
 	f.Var(words{&set.open}, "anonymous-repositories", "repositories that anybody may pull, by name or prefix/*; \"\" for none")
+	f.Var(seconds{&set.accessLife}, "access-token-lifetime", "how long access tokens hold, such as 30m; 0s is the server's setting")
+	f.Var(seconds{&set.refreshLife}, "refresh-token-lifetime", "how long refresh tokens hold, such as 8h; 0s is the server's setting")
 	mustComplete(cmd, "role-assignment-mode", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"rbac", "rbac-abac", "both"}, cobra.ShellCompDirectiveNoFileComp
 	})
 	return cmd
 }
 
-// body is what the flags change, but for the network rules, which need those there are.
+// seconds is a flag that takes a duration, and knows whether it was given.
+type seconds struct{ v **int64 }
+
+func (s seconds) String() string {
+	if s.v == nil || *s.v == nil {
+		return ""
+	}
+	return (time.Duration(**s.v) * time.Second).String()
+}
+
+func (s seconds) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d%time.Second != 0 {
+		return fmt.Errorf("%q is no duration of whole seconds, such as 30m or 8h", text)
+	}
+	n := int64(d / time.Second)
+	*s.v = &n
+	return nil
+}
+
+func (seconds) Type() string { return "duration" }
+
+// body is what the flags change.
 func (set *registryChange) body() (object, error) {
 	properties, body := object{}, object{}
 	body["properties"] = properties
@@ -156,6 +174,9 @@ func (set *registryChange) body() (object, error) {
 	if a := set.defaultAction; a != "" && !slices.Contains([]string{"Allow", "Deny"}, a) {
 		return nil, fault.New(fault.Invalid, "--default-action is Allow or Deny, not %q", a)
 	}
+	if set.defaultAction != "" {
+		properties["networkRuleSet"] = object{"defaultAction": set.defaultAction}
+	}
 	for name, v := range map[string]*bool{"adminUserEnabled": set.admin, "anonymousPullEnabled": set.anonymous} {
 		if v != nil {
 			properties[name] = *v
@@ -167,6 +188,17 @@ func (set *registryChange) body() (object, error) {
 	if set.trusted != nil {
 		properties["networkRuleBypassOptions"] = map[bool]string{true: "AzureServices", false: "None"}[*set.trusted]
 	}
+	if own := set.own(); len(own) > 0 {
+		properties["acre"] = own
+	}
+	if len(properties)+len(body) == 1 {
+		return nil, fault.New(fault.Invalid, "what is to change? Give a flag; acre update --help shows which there are")
+	}
+	return body, nil
+}
+
+// own are the settings that az does not have.
+func (set *registryChange) own() object {
 	own := object{}
 	if set.logOnly != nil {
 		own["networkLogOnly"] = *set.logOnly
@@ -174,13 +206,12 @@ func (set *registryChange) body() (object, error) {
 	if set.open != nil {
 		own["anonymousRepositories"] = slices.DeleteFunc(set.open, func(s string) bool { return s == "" })
 	}
-	if len(own) > 0 {
-		properties["acre"] = own
+	for name, v := range map[string]*int64{"accessTokenSeconds": set.accessLife, "refreshTokenSeconds": set.refreshLife} {
+		if v != nil {
+			own[name] = *v
+		}
 	}
-	if len(properties)+len(body) == 1 && set.defaultAction == "" {
-		return nil, fault.New(fault.Invalid, "what is to change? Give a flag; acre update --help shows which there are")
-	}
-	return body, nil
+	return own
 }
 
 // rulesOf are a registry's network rules, with members that it does not have as a server takes them for absent.
