@@ -89,7 +89,8 @@ it is the default registry of the server at hand.
 Which server that is: --server or $ACRE_SERVER, else the one running on the data directory, else localhost:5000.
 To start one: acre serve. To see its settings, and what is wrong with them: acre config check.
 Credentials: --username and --password, else $ACRE_USERNAME and $ACRE_PASSWORD, else what docker's configuration or
-its credential helpers hold for the login server.
+its credential helpers hold for the login server, else who is signed in to the server. What is managed, such as tokens
+and roles, is so as who is signed in: see acre login --help.
 
 Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`)
 	root.Example = `  acre serve --dev
@@ -113,11 +114,27 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 	mustComplete(root, "output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"json", "table", "tsv", "yaml"}, cobra.ShellCompDirectiveNoFileComp
 	})
-	root.AddCommand(
-		a.loginCommand(), a.logoutCommand(), a.accountCommand(), a.repositoryCommand(), a.scopeMapCommand(), a.tokenCommand(),
-		a.registryList(), a.registryShow(), a.registryUpdate(), a.registryCredentialCommand(), a.networkRuleCommand(), a.accessRuleCommand(),
-		a.roleCommand(), a.identityCommand(), a.adCommand(), a.issuerCommand(), a.accessCommand(), a.logCommand(), a.auditCommand(),
-		a.healthCommand(), a.versionCommand(), a.adminCommand(), a.devCommand())
+	for _, part := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Log in:", []*cobra.Command{a.loginCommand(), a.logoutCommand(), a.accountCommand()}},
+		{"Contents:", []*cobra.Command{a.repositoryCommand(), a.healthCommand()}},
+		{"Registries:", []*cobra.Command{
+			a.registryList(), a.registryShow(), a.registryUpdate(), a.registryCredentialCommand(), a.tokenCommand(), a.scopeMapCommand(),
+			a.networkRuleCommand(), a.accessRuleCommand(),
+		}},
+		{"Who may do what, and who did:", []*cobra.Command{
+			a.roleCommand(), a.accessCommand(), a.adCommand(), a.identityCommand(), a.issuerCommand(), a.logCommand(), a.auditCommand(),
+		}},
+		{"The server, and this program:", []*cobra.Command{a.adminCommand(), a.devCommand(), a.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: part.title, Title: part.title})
+		for _, cmd := range part.commands {
+			cmd.GroupID = part.title
+		}
+		root.AddCommand(part.commands...)
+	}
 	return root
 }
 
