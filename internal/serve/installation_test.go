@@ -253,7 +253,7 @@ func (i *installation) edit(t *testing.T, fn func(r *acr.Registry)) {
 	}
 }
 
-// NET-01, NET-02, NET-08, EPT-04: rules refuse by address on every path of the registry, at once; the private listener, here
+// NET-01, NET-02, NET-08, NET-09, EPT-04: rules refuse by address on every path of the registry, at once; the private listener, here
 // of version 6, is not bound by them.
 func TestNetworkRules(t *testing.T) {
 	t.Parallel()
