@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -78,41 +79,71 @@ func TestRolesOnContents(t *testing.T) {
 	})
 }
 
-// controlOperations are operations of the management API, by the roles that hold them beside Owner.
-// c is Contributor, r Reader, U and A the administrators of access, d and D the two registry configuration roles
-// (D writes), t tasks, x transfer, i importer, k and K cache rules, s and S credential sets, m managed identities.
-var controlOperations = map[string]string{
-	"Microsoft.ContainerRegistry/registries/read":                        "crUAdDti",
-	"Microsoft.ContainerRegistry/registries/write":                       "cD",
-	"Microsoft.ContainerRegistry/registries/delete":                      "cD",
-	"Microsoft.ContainerRegistry/registries/listCredentials/action":      "cdD",
-	"Microsoft.ContainerRegistry/registries/regenerateCredential/action": "cD",
-	"Microsoft.ContainerRegistry/registries/generateCredentials/action":  "cD",
-	"Microsoft.ContainerRegistry/registries/importImage/action":          "ci",
-	"Microsoft.ContainerRegistry/registries/scheduleRun/action":          "ct",
-	"Microsoft.ContainerRegistry/registries/tokens/read":                 "crUAdD",
-	"Microsoft.ContainerRegistry/registries/tokens/write":                "cD",
-	"Microsoft.ContainerRegistry/registries/tokens/delete":               "cD",
-	"Microsoft.ContainerRegistry/registries/scopeMaps/read":              "crUAdD",
-	"Microsoft.ContainerRegistry/registries/scopeMaps/write":             "cD",
-	"Microsoft.ContainerRegistry/registries/webhooks/write":              "cD",
-	"Microsoft.ContainerRegistry/registries/webhooks/ping/action":        "cD",
-	"Microsoft.ContainerRegistry/registries/webhooks/listEvents/action":  "cdD",
-	"Microsoft.ContainerRegistry/registries/replications/delete":         "cD",
-	"Microsoft.ContainerRegistry/registries/cacheRules/write":            "cK",
-	"Microsoft.ContainerRegistry/registries/cacheRules/read":             "crUAkK",
-	"Microsoft.ContainerRegistry/registries/credentialSets/write":        "cS",
-	"Microsoft.ContainerRegistry/registries/credentialSets/read":         "crUAsS",
-	"Microsoft.ContainerRegistry/registries/tasks/write":                 "ct",
-	"Microsoft.ContainerRegistry/registries/runs/cancel/action":          "ct",
-	"Microsoft.ContainerRegistry/registries/exportPipelines/write":       "cx",
-	"Microsoft.ContainerRegistry/registries/pipelineRuns/read":           "crUAx",
-	"Microsoft.Authorization/roleAssignments/read":                       "crUAdD",
-	"Microsoft.Authorization/roleAssignments/write":                      "UA",
-	"Microsoft.Authorization/roleAssignments/delete":                     "UA",
-	"Microsoft.Authorization/roleDefinitions/write":                      "U",
-	"Microsoft.ManagedIdentity/userAssignedIdentities/write":             "c",
-	"Microsoft.Graph/users/write":                                        "U",
+// controlOperations are the operations of the management API, those of registries without their prefix, by the roles that
+// hold them beside Owner and Contributor and, where they read, the three roles that read all: D and d are the two registry
+// configuration roles (D writes), t tasks, x transfer, i importer, k and K cache rules, s and S credential sets, p pull, P push,
+// e delete, g signer, q and Q quarantine.
+var controlOperations = []struct{ ops, holders string }{
+	{"read", "Ddti"},
+	{"write delete regenerateCredential/action generateCredentials/action privateEndpointConnectionsApproval/action", "D"},
+	{"operationStatuses/read", "Dd"},
+	{"listCredentials/action", "Dd"},
+	{"importImage/action", "i"},
+	{"scheduleRun/action listBuildSourceUploadUrl/action", "t"},
+	{"getBuildSourceUploadUrl/action queueBuild/action listUsages/read listPolicies/read updatePolicies/write", ""},
+	{"pull/read", "pPi"},
+	{"push/write", "P"},
+	{"artifacts/delete", "e"},
+	{"sign/write", "g"},
+	{"quarantine/read", "qQ"},
+	{"quarantine/write", "Q"},
+	{"metadata/read metadata/write deleted/read deleted/restore/action", ""},
+	{"replications/read tokens/read scopeMaps/read connectedRegistries/read webhooks/read privateEndpointConnections/read", "Dd"},
+	{"replications/write tokens/write scopeMaps/write connectedRegistries/write webhooks/write privateEndpointConnections/write", "D"},
+	{"replications/delete tokens/delete scopeMaps/delete connectedRegistries/delete webhooks/delete privateEndpointConnections/delete", "D"},
+	{"replications/operationStatuses/read tokens/operationStatuses/read scopeMaps/operationStatuses/read webhooks/operationStatuses/read", "Dd"},
+	{"connectedRegistries/operationStatuses/read privateEndpointConnections/operationStatuses/read", "Dd"},
+	{"connectedRegistries/deactivate/action webhooks/ping/action", "D"},
+	{"webhooks/getCallbackConfig/action webhooks/listEvents/action", "Dd"},
+	{"cacheRules/read", "Kk"},
+	{"cacheRules/write cacheRules/delete cacheRules/operationStatuses/read", "K"},
+	{"credentialSets/read", "Ss"},
+	{"credentialSets/write credentialSets/delete", "S"},
+	{"exportPipelines/read exportPipelines/write exportPipelines/delete importPipelines/read importPipelines/write importPipelines/delete", "x"},
+	{"pipelineRuns/read pipelineRuns/write pipelineRuns/delete pipelineRuns/operationStatuses/read", "x"},
+	{"eventGridFilters/read eventGridFilters/write eventGridFilters/delete packages/archives/read packages/archives/versions/write", ""},
+	{"privateEndpointConnectionProxies/validate/action privateEndpointConnectionProxies/read privateEndpointConnectionProxies/write", ""},
+	{"agentpools/read agentpools/write agentpools/delete agentpools/listQueueStatus/action agentpools/operationStatuses/read", "t"},
+	{"tasks/read tasks/write tasks/delete tasks/listDetails/action runs/read runs/write runs/listLogSasUrl/action runs/cancel/action", "t"},
+	{"taskruns/read taskruns/write taskruns/delete taskruns/listDetails/action taskruns/operationStatuses/read", "t"},
+	{"providers/Microsoft.Insights/diagnosticSettings/read providers/Microsoft.Insights/diagnosticSettings/write", "Dd"},
+}
+
+// otherOperations are those of other providers, with all roles that hold them beside Owner: c is Contributor, r Reader, U and
+// A the administrators of access.
+var otherOperations = map[string]string{
+	"Microsoft.Authorization/roleAssignments/read":           "crUADd",
+	"Microsoft.Authorization/roleAssignments/write":          "UA",
+	"Microsoft.Authorization/roleAssignments/delete":         "UA",
+	"Microsoft.Authorization/roleDefinitions/write":          "U",
+	"Microsoft.ManagedIdentity/userAssignedIdentities/write": "c",
+	"Microsoft.Graph/users/write":                            "U",
+	"Acre.Identity/trustedIssuers/write":                     "U",
+}
+
+// everyOperation is both, with all their holders.
+func everyOperation() map[string]string {
+	out := maps.Clone(otherOperations)
+	for _, line := range controlOperations {
+		for op := range strings.FieldsSeq(line.ops) {
+			holders := line.holders + "c"
+			if strings.HasSuffix(op, "/read") || op == "read" {
+				holders += "rUA"
+			}
+			out["Microsoft.ContainerRegistry/registries/"+op] = holders
+		}
+	}
+	return out
 }
 
 var controlRoles = map[string]string{
@@ -126,10 +157,11 @@ var controlRoles = map[string]string{
 	"Container Registry Cache Rule Administrator":                                  "K",
 	"Container Registry Credential Set Reader":                                     "s",
 	"Container Registry Credential Set Administrator":                              "S",
-	"Managed Identity Operator":                                                    "m",
+	"AcrPull": "p", "AcrPush": "P", "AcrDelete": "e", "AcrImageSigner": "g", "AcrQuarantineReader": "q", "AcrQuarantineWriter": "Q",
+	"Managed Identity Operator": "m",
 }
 
-// Every built-in role, against operations of every group of the management API.
+// Every built-in role, against every operation of the management API.
 func TestRolesOnTheManagementAPI(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, func(w *world) {
@@ -137,7 +169,7 @@ func TestRolesOnTheManagementAPI(t *testing.T) {
 			p := w.dir.person(def.ID)
 			w.assign(p.ID, def.ID, "/subscriptions/sub/resourceGroups/group", "")
 			ctx := As(w.Context(), w.arm(p))
-			for op, holders := range controlOperations {
+			for op, holders := range everyOperation() {
 				want := def.RoleName == "Owner" || controlRoles[def.RoleName] != "" && strings.Contains(holders, controlRoles[def.RoleName])
 				if err := (Policy{}).Control(ctx, registryScope, op); want != (err == nil) || !want && !errors.Is(err, fault.Denied) {
 					t.Errorf("%s, %s: %v", def.RoleName, op, err)
