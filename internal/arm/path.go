@@ -1,7 +1,6 @@
 package arm
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/fault"
@@ -96,12 +95,4 @@ func (p Path) Within() bool {
 func (p Path) ID() ID {
 	n := len(p.Names)
 	return ID{p.Subscription, p.Group, p.Provider, p.Types[:n:n], p.Names}
-}
-
-// ScopeID reads the ID of a resource that a scope is. Errors: as ParseID.
-func ScopeID(scope string) (ID, error) {
-	if unescaped, err := url.PathUnescape(scope); err == nil {
-		scope = unescaped
-	}
-	return ParseID(strings.Trim(scope, "/"))
 }

@@ -119,8 +119,9 @@ func start(t *testing.T, c *clock, db *meta.DB) *server {
 	})
 	s.http = httptest.NewServer(web.New(face, web.Options{}))
 	t.Cleanup(s.http.Close)
-	_, s.owner = s.principal("owner")
-	s.ok(s.assign(s.lastPrincipal(), acr.OwnerRole, scopeS))
+	who, bearer := s.principal("owner")
+	s.owner = bearer
+	s.ok(s.assign(who.ID, acr.OwnerRole, scopeS))
 	return s
 }
 
@@ -131,8 +132,6 @@ func (s *server) ok(err error) {
 	}
 }
 
-var lastOf sync.Map
-
 // principal makes a service principal and signs it in.
 func (s *server) principal(name string) (account acr.ServiceAccount, bearer string) {
 	s.Helper()
@@ -142,13 +141,7 @@ func (s *server) principal(name string) (account acr.ServiceAccount, bearer stri
 	s.ok(err)
 	_, secret, err := s.directory.AddSecret(s.system, app.ID, directory.NewSecret{})
 	s.ok(err)
-	lastOf.Store(s, account.ID)
 	return account, s.signIn(app.AppID, secret, "https://management.azure.com/.default")
-}
-
-func (s *server) lastPrincipal() string {
-	id, _ := lastOf.Load(s)
-	return id.(string)
 }
 
 func (s *server) signIn(client, secret, scope string) string {

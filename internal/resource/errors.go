@@ -20,7 +20,6 @@ var (
 	publicAccessTier     = fault.Code{Kind: fault.Invalid, Name: "DisablingPublicNetworkAccessNotSupported"}
 	wrongLocation        = fault.Code{Kind: fault.Conflict, Name: "InvalidResourceLocation"}
 	badLocation          = fault.Code{Kind: fault.Invalid, Name: "LocationNotAvailableForResourceType"}
-	badName              = fault.Code{Kind: fault.Invalid, Name: "InvalidResourceName"}
 
 	roleUnknown         = fault.Code{Kind: fault.NotFound, Name: "RoleDefinitionDoesNotExist"}
 	roleExists          = fault.Code{Kind: fault.Exists, Name: "RoleDefinitionWithSameNameExists"}
