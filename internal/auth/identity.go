@@ -64,7 +64,7 @@ func (id Identity) TokenID() string {
 	return id.claim.token
 }
 
-// Kind is how it is known: admin, token, principal, rules, anonymous, system; "" for who was made by hand.
+// Kind is how it is known: admin, token, principal, anonymous, system; "" for who was made by hand.
 func (id Identity) Kind() string {
 	if id.system {
 		return "system"

@@ -15,14 +15,13 @@ type network struct {
 	registry string
 	closed   bool // to all but private listeners
 	plain    bool // there is no rule: everything passes
-	fine     bool // there are rules that look at more than the address
 	compiled func() (*acr.Network, error)
 }
 
 func newNetwork(reg *Registry) *network {
 	rules := reg.Registry.Network
 	return &network{
-		registry: reg.Key, closed: reg.PublicDisabled, fine: len(rules.Rules) > 0,
+		registry: reg.Key, closed: reg.PublicDisabled,
 		plain:    len(rules.Rules) == 0 && (rules.DefaultAction == "" || rules.DefaultAction == acr.Allow),
 		compiled: sync.OnceValues(rules.Compile),
 	}

@@ -13,9 +13,15 @@ import (
 	"github.com/acre-registry/acre/internal/meta"
 )
 
-// What is taken away by one node has no effect on another two seconds later, on tokens that it knows already, too.
-func TestRevocationOnASecondNode(t *testing.T) {
-	t.Parallel()
+// taking is something that is taken away from somebody.
+type taking struct {
+	who  string // robot, alice by her role, bob by a group's, acre, or "" for anybody
+	take func(w *world, assignment arm.ID)
+	want error // Unauthenticated: the token does not count; Denied: it does, without the right
+}
+
+// takings are all ways in which a registry token's subject may lose what it has.
+func takings() map[string]taking {
 	at := arm.Registry("sub", "group", "acre")
 	token := func(w *world, change func(*acr.Token)) {
 		w.Helper()
@@ -29,11 +35,7 @@ func TestRevocationOnASecondNode(t *testing.T) {
 		change(&tok)
 		store(w, at.Child("tokens", "robot"), tok)
 	}
-	cases := map[string]struct {
-		who  string // robot, alice by her role, bob by a group's, acre, or "" for anybody
-		take func(w *world, assignment arm.ID)
-		want error // Unauthenticated: the token does not count; Denied: it does, without the right
-	}{
+	return map[string]taking{
 		"a disabled token":           {"robot", func(w *world, _ arm.ID) { token(w, func(t *acr.Token) { t.Status = acr.TokenDisabled }) }, fault.Unauthenticated},
 		"a deleted token":            {"robot", func(w *world, _ arm.ID) { w.erase(at.Child("tokens", "robot")) }, fault.Unauthenticated},
 		"a token's deleted password": {"robot", func(w *world, _ arm.ID) { token(w, func(t *acr.Token) { t.Passwords = nil }) }, fault.Unauthenticated},
@@ -75,8 +77,13 @@ func TestRevocationOnASecondNode(t *testing.T) {
 			w.set(func(r *acr.Registry) { r.Network.DefaultAction = acr.Deny })
 		}, fault.Blocked},
 	}
+}
+
+// What is taken away by one node has no effect on another two seconds later, on tokens that it knows already, too.
+func TestRevocationOnASecondNode(t *testing.T) {
+	t.Parallel()
 	eachWorld(t, func(w *world) {
-		for name, c := range cases {
+		for name, c := range takings() {
 			put(w.T, w.db, registry("acre"), "p1", "p2")
 			w.set(func(r *acr.Registry) { r.AnonymousPullEnabled = true })
 			w.token("robot", "repositories/app/content/read")
