@@ -15,12 +15,12 @@ import (
 	"github.com/acre-registry/acre/internal/resource"
 )
 
-// Who is in the directory from the start with --dev. The owner's client ID is its service principal's object ID too, so
-// that scripts may name it by either.
+// Who is in the directory from the start with --dev.
 const (
-	devOwner       = "0000ac4e-0000-4000-8000-000000000003"
+	devOwner       = "0000ac4e-0000-4000-8000-000000000003" // the client ID; what follows are object IDs
 	devUser        = "0000ac4e-0000-4000-8000-000000000004"
 	devApplication = "0000ac4e-0000-4000-8000-000000000005"
+	devPrincipal   = "0000ac4e-0000-4000-8000-000000000006"
 )
 
 // ownerName is the first user's.
@@ -109,8 +109,8 @@ func (s *Server) settleDev(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.directory.ServicePrincipal(ctx, devOwner); errors.Is(err, fault.NotFound) {
-		_, err = s.directory.CreateServicePrincipal(ctx, directory.NewAccount{ID: devOwner, AppID: devOwner})
+	if _, err := s.directory.ServicePrincipal(ctx, devPrincipal); errors.Is(err, fault.NotFound) {
+		_, err = s.directory.CreateServicePrincipal(ctx, directory.NewAccount{ID: devPrincipal, AppID: devOwner})
 		if err != nil {
 			return err
 		}
@@ -125,5 +125,5 @@ func (s *Server) settleDev(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	return errors.Join(s.makeOwner(ctx, devOwner, acr.ServicePrincipal), s.makeOwner(ctx, devUser, acr.UserPrincipal))
+	return errors.Join(s.makeOwner(ctx, devPrincipal, acr.ServicePrincipal), s.makeOwner(ctx, devUser, acr.UserPrincipal))
 }
