@@ -27,6 +27,7 @@ func (f *Face) identityRows() []*row {
 			kind: f.opt.Resources.Issuers, row: row{provider: own, types: "trustedIssuers"},
 			encode: encodeIssuer, decode: decodeIssuer,
 		}),
+		f.federationRow(),
 		{provider: own, types: "auditEvents", verbs: map[string]handler{list: auditEvents}},
 		{provider: arm.Provider, types: "registries/auditEvents", verbs: map[string]handler{list: auditEvents}},
 		{provider: own, verbs: map[string]handler{"POST verifyaudit": verifyAudit}},

@@ -153,6 +153,14 @@ func TestWireIdentity(t *testing.T) {
 		r.run("PUT", at+"Runner", object{"location": "local", "tags": object{"a": "b"}})
 		r.run("GET", strings.ToLower(at+"Runner"), nil)
 		r.run("GET", scopeS+"/providers/Microsoft.ManagedIdentity/userAssignedIdentities", nil)
+		federated := at + "runner/federatedIdentityCredentials"
+		r.run("PUT", federated+"/pod", properties(object{"issuer": "https://cluster.example", "subject": "system:serviceaccount:a:b", "audiences": []string{"api://AzureADTokenExchange"}}))
+		r.run("PUT", federated+"/other", properties(object{"issuer": "https://cluster.example", "subject": "system:serviceaccount:a:b", "audiences": []string{"api://AzureADTokenExchange"}}))
+		r.run("GET", federated, nil)
+		r.run("GET", federated+"/POD", nil)
+		r.run("DELETE", federated+"/pod", nil)
+		r.run("DELETE", federated+"/pod", nil)
+		r.run("GET", federated+"/pod", nil)
 		r.run("DELETE", at+"runner", nil)
 		issuers := "/providers/Acre.Identity/trustedIssuers"
 		r.run("PUT", issuers+"/github", properties(object{
