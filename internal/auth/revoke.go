@@ -59,6 +59,15 @@ func (s *Service) Revoke(ctx context.Context, reg *Registry, subject string) err
 	})
 }
 
+// RevokeOn is Revoke for a registry by name. Errors: also fault.NotFound.
+func (s *Service) RevokeOn(ctx context.Context, registry, subject string) error {
+	reg, err := s.opt.Registries.Get(ctx, strings.ToLower(registry))
+	if err != nil {
+		return err
+	}
+	return s.Revoke(ctx, reg, subject)
+}
+
 // forgetRevocations removes those that every token they were for has ended since.
 func (s *Service) forgetRevocations(tx *meta.Tx) error {
 	list, err := meta.List[revocation](tx, "", revocations)

@@ -13,7 +13,7 @@ import (
 
 func (a *app) accessCommand() *cobra.Command {
 	cmd := group("access", "Who may do what, and why", "")
-	cmd.AddCommand(a.accessExplain())
+	cmd.AddCommand(a.accessExplain(), a.accessRevoke())
 	return cmd
 }
 
@@ -62,6 +62,46 @@ Ends with 0 where it is allowed, and with 1 where it is not.`,
 	mustComplete(cmd, "can", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"pull", "push", "overwrite", "delete", "metadata_read", "metadata_write", "deleted_read", "deleted_restore", "list"}, cobra.ShellCompDirectiveNoFileComp
 	})
+	return cmd
+}
+
+func (a *app) accessRevoke() *cobra.Command {
+	var at ofRegistry
+	var who string
+	var all, yes bool
+	cmd := &cobra.Command{
+		Use: "revoke", Short: "End the logins that somebody has now", Args: noArgs,
+		Long: `End all refresh and access tokens of a registry that somebody, or with --all everybody, was given until now, on every node
+within two seconds. Who can still log in gets new ones: to keep somebody out, take its role, token or password away too.
+
+--who is token:NAME, principal:OBJECT_ID or admin.`,
+		Example: `  acre access revoke -r mainreg --who token:ci
+  acre access revoke -r mainreg --all`,
+		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			switch {
+			case all == (who != ""):
+				return fault.New(fault.Invalid, "whose logins? Give --who token:NAME, --who principal:OBJECT_ID, --who admin, or --all")
+			case all:
+				who = "*"
+			}
+			id, err := p.registryID(ctx, at)
+			if err != nil {
+				return err
+			}
+			if !yes {
+				if err := a.confirm("End these logins?", "give --yes"); err != nil {
+					return err
+				}
+			}
+			_, err = p.ask(ctx, http.MethodPost, id+"/revokeTokens", registryVersion, object{"subject": who})
+			return err
+		}),
+	}
+	at.flags(cmd, "registry", "r")
+	f := cmd.Flags()
+	f.StringVar(&who, "who", "", "whose logins")
+	f.BoolVar(&all, "all", false, "everybody's")
+	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 

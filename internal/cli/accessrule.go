@@ -76,8 +76,9 @@ func (a *app) accessRuleAdd() *cobra.Command {
 			if err := childName("name", name); err != nil {
 				return err
 			}
-			if action != "Allow" && action != "Deny" {
-				return fault.New(fault.Invalid, "--action is Allow or Deny, not %q", action)
+			action, err := ruleAction("action", action)
+			if err != nil {
+				return err
 			}
 			id, rules, err := p.accessRules(ctx, of)
 			if err != nil {

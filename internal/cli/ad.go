@@ -26,15 +26,18 @@ func (p *plane) printGraph(ctx context.Context, parts ...string) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case len(parts) != 2:
-		return p.print(got)
-	case parts[0] == "users":
-		return showOne(p.app, got, userRow)
-	case parts[0] == "groups":
-		return showOne(p.app, got, groupRow)
+	return p.showGraph(got, parts[0])
+}
+
+// showGraph shows an object of a kind.
+func (p *plane) showGraph(o object, kind string) error {
+	switch kind {
+	case "users", "me":
+		return showOne(p.app, o, userRow)
+	case "groups":
+		return showOne(p.app, o, groupRow)
 	}
-	return showOne(p.app, got, appRow)
+	return showOne(p.app, o, appRow)
 }
 
 // sendGraph sends a body to the directory and shows the answer, or nothing where there is none.
@@ -43,7 +46,11 @@ func (p *plane) sendGraph(ctx context.Context, method string, body any, parts ..
 	if err := p.graph(ctx, method, graphPath(parts...), body, &got); err != nil || got == nil {
 		return err
 	}
-	return p.print(without(got, "@odata.context"))
+	got = without(got, "@odata.context")
+	if len(parts) > 2 {
+		return p.print(got)
+	}
+	return p.showGraph(got, parts[0])
 }
 
 func (p *plane) removeGraph(ctx context.Context, parts ...string) error {

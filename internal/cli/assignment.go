@@ -56,7 +56,7 @@ A condition narrows it, in az's grammar: to repositories, and beyond az to tags,
 			if err != nil {
 				return err
 			}
-			return a.print(got)
+			return p.showAssignment(ctx, got)
 		}),
 	}
 	set.ofScope.flags(cmd)
@@ -207,6 +207,16 @@ func assignmentRow(o object) any {
 	return struct{ Principal, Role, Scope string }{cmp.Or(text(o, "principalName"), text(o, "principalId")), text(o, "roleDefinitionName"), text(o, "scope")}
 }
 
+// showAssignment shows one; a table says its names.
+func (p *plane) showAssignment(ctx context.Context, o object) error {
+	if p.output == "table" && p.query == "" {
+		if err := p.nameAssignments(ctx, text(o, "scope"), []object{o}, true, true); err != nil {
+			return err
+		}
+	}
+	return showOne(p.app, o, assignmentRow)
+}
+
 func (a *app) assignmentList() *cobra.Command {
 	var of ofScope
 	var who ofAssignee
@@ -289,7 +299,7 @@ func (a *app) assignmentUpdate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(got)
+			return p.showAssignment(ctx, got)
 		}),
 	}
 	cmd.Flags().StringVar(&given, "role-assignment", "", "the assignment, as JSON or a file that holds it")

@@ -159,8 +159,8 @@ func logRow(o object) any {
 		what = what[strings.LastIndex(what, "/providers/")+1:]
 	}
 	return struct {
-		Time, Operation, Identity, Address, Result, What string
-	}{moment(text(o, "timeGenerated")), text(o, "operationName"), text(o, "identity"), text(o, "callerIpAddress"), text(o, "resultDescription"), what}
+		Time, Operation, Identity, Address, Result, Reason, What string
+	}{moment(text(o, "timeGenerated")), text(o, "operationName"), text(o, "identity"), text(o, "callerIpAddress"), text(o, "resultDescription"), text(o, "reason"), what}
 }
 
 func (a *app) auditCommand() *cobra.Command {

@@ -265,7 +265,7 @@ func (a *app) confirm(question, remedy string) error {
 		return err
 	}
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
-		return fault.New(fault.Precondition, "nothing was deleted")
+		return fault.New(fault.Precondition, "nothing was done")
 	}
 	return nil
 }

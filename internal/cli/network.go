@@ -116,6 +116,16 @@ func (a *app) networkRuleChange(verb string) *cobra.Command {
 	return cmd
 }
 
+// ruleAction is what a network rule does, in whatever letters it was given.
+func ruleAction(flag, given string) (string, error) {
+	for _, action := range []string{"Allow", "Deny"} {
+		if strings.EqualFold(given, action) {
+			return action, nil
+		}
+	}
+	return "", fault.New(fault.Invalid, "--%s is Allow or Deny, not %q", flag, given)
+}
+
 // cleanAddresses are addresses and ranges as the server keeps them.
 func cleanAddresses(list []string) ([]string, error) {
 	if len(list) == 0 {

@@ -257,12 +257,13 @@ func (p *plane) list(ctx context.Context, resource, path string) ([]object, erro
 	return nil, fault.New(fault.Upstream, "the list %s of %s does not end", path, p.at.url)
 }
 
-// refused reads an error answer of the management API, of the directory or of the token endpoint, and closes it.
+// refused reads an error answer of the management API, of the directory, of the token endpoint or of a registry, and closes it.
 func refused(resp *http.Response) error {
 	defer resp.Body.Close()
 	var body struct {
 		Error       json.RawMessage `json:"error"`
 		Description string          `json:"error_description"`
+		Errors      []struct{ Code, Message string }
 	}
 	var inner struct{ Code, Message string }
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
@@ -277,6 +278,11 @@ func refused(resp *http.Response) error {
 			kind = fault.Unauthenticated
 		}
 		return fault.New(kind, "%s", first)
+	case err == nil && len(body.Errors) > 0 && body.Errors[0].Message != "":
+		if kind == fault.Denied { // a registry answers 403 for network rules alone
+			kind = fault.Blocked
+		}
+		return &fault.Error{Kind: kind, Code: body.Errors[0].Code, Message: body.Errors[0].Message}
 	case err == nil && json.Unmarshal(body.Error, &inner) == nil && inner.Message != "":
 		return (&fault.Error{Kind: kind, Code: inner.Code, Message: fmt.Sprintf("(%s) %s", inner.Code, inner.Message)})
 	}

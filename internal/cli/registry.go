@@ -90,7 +90,7 @@ type registryChange struct {
 	open                     []string // to anybody
 	accessLife, refreshLife  *int64   // seconds
 
-	admin, anonymous, public, trusted, logOnly *bool
+	admin, anonymous, public, trusted, logOnly, filtered *bool
 }
 
 func (a *app) registryUpdate() *cobra.Command {
@@ -126,6 +126,7 @@ func (a *app) registryUpdate() *cobra.Command {
 	truthFlag(cmd, &set.public, "public-network-enabled", "whether public listeners serve it")
 	truthFlag(cmd, &set.trusted, "allow-trusted-services", "whether the server's own services pass the network rules")
 	truthFlag(cmd, &set.logOnly, "network-log-only", "whether network rules only log what they would refuse")
+	truthFlag(cmd, &set.filtered, "filtered-catalog", "whether who may not list all repositories sees those that it may read")
 	f.Var(words{&set.open}, "anonymous-repositories", "repositories that anybody may pull, by name or prefix/*; \"\" for none")
 	f.Var(seconds{&set.accessLife}, "access-token-lifetime", "how long access tokens hold, such as 30m; 0s is the server's setting")
 	f.Var(seconds{&set.refreshLife}, "refresh-token-lifetime", "how long refresh tokens hold, such as 8h; 0s is the server's setting")
@@ -171,11 +172,12 @@ func (set *registryChange) body() (object, error) {
 		}
 		properties["roleAssignmentMode"] = mode
 	}
-	if a := set.defaultAction; a != "" && !slices.Contains([]string{"Allow", "Deny"}, a) {
-		return nil, fault.New(fault.Invalid, "--default-action is Allow or Deny, not %q", a)
-	}
 	if set.defaultAction != "" {
-		properties["networkRuleSet"] = object{"defaultAction": set.defaultAction}
+		action, err := ruleAction("default-action", set.defaultAction)
+		if err != nil {
+			return nil, err
+		}
+		properties["networkRuleSet"] = object{"defaultAction": action}
 	}
 	for name, v := range map[string]*bool{"adminUserEnabled": set.admin, "anonymousPullEnabled": set.anonymous} {
 		if v != nil {
@@ -200,6 +202,9 @@ func (set *registryChange) body() (object, error) {
 // own are the settings that az does not have.
 func (set *registryChange) own() object {
 	own := object{}
+	if set.filtered != nil {
+		own["filteredCatalog"] = *set.filtered
+	}
 	if set.logOnly != nil {
 		own["networkLogOnly"] = *set.logOnly
 	}

@@ -43,8 +43,12 @@ func (of *ofScope) path(ctx context.Context, p *plane) (string, error) {
 	case of.scope != "" && of.registry+of.group != "":
 		return "", fault.New(fault.Invalid, "--scope says where: leave --registry and --resource-group away")
 	case of.scope != "":
+		given := of.scope
 		if !strings.HasPrefix(of.scope, "/") {
 			of.scope = "/" + of.scope
+		}
+		if low := strings.ToLower(of.scope); low != "/" && !strings.HasPrefix(low, "/subscriptions/") && !strings.HasPrefix(low, "/providers/") {
+			return "", fault.New(fault.Invalid, "%q is no scope: give a resource ID, such as acre show -n mainreg --query id -o tsv prints, or / for all", given)
 		}
 		return strings.TrimRight(of.scope, "/"), nil
 	case of.registry != "":

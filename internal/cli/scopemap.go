@@ -99,22 +99,22 @@ func (p *plane) putScopeMap(ctx context.Context, id string, actions []string, de
 
 // scopeMapOfToken makes the scope map of a token that was created with repositories; one that is there already with
 // the same actions does as well.
-func (p *plane) scopeMapOfToken(ctx context.Context, id, token string, actions []string) error {
+func (p *plane) scopeMapOfToken(ctx context.Context, id, token string, actions []string) (made bool, err error) {
 	got, err := p.get(ctx, id, registryVersion)
 	switch {
 	case errors.Is(err, fault.NotFound):
 		_, err = p.putScopeMap(ctx, id, actions, "Created by token: "+token)
-		return err
+		return err == nil, err
 	case err != nil:
-		return err
+		return false, err
 	}
 	have, want := texts(got["actions"]), slices.Clone(actions)
 	slices.Sort(have)
 	slices.Sort(want)
 	if slices.Equal(have, want) {
-		return nil
+		return false, nil
 	}
-	return fault.New(fault.Conflict, "the scope map %s is there already with other actions: change it with acre scope-map update -n %s, or give --scope-map", lastPart(id), lastPart(id))
+	return false, fault.New(fault.Conflict, "the scope map %s is there already with other actions: change it with acre scope-map update -n %s, or give --scope-map", lastPart(id), lastPart(id))
 }
 
 // texts are the strings of a list.

@@ -92,7 +92,7 @@ func TestAskBeforeDelete(t *testing.T) {
 	question := "Delete the manifest app@" + string(wordDigest("two")) + " with the tags latest, stable, v2? (y/n): "
 	for _, no := range []string{"n", "", "no way"} {
 		code, screen := b.talk([][2]string{{question, no}}, "repository", "delete", "--image", "app:v2")
-		if code == 0 || !strings.Contains(screen, "nothing was deleted") {
+		if code == 0 || !strings.Contains(screen, "nothing was done") {
 			t.Errorf("answer %q: exit %d:\n%s", no, code, screen)
 		}
 	}

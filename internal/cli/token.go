@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -94,6 +95,14 @@ func passwordsRow(o object) any {
 	return row
 }
 
+// madeRow shows the passwords of a token that was made: nothing else ever will.
+func madeRow(o object) any {
+	if made, ok := o["credentials"].(object); ok && made["username"] != nil {
+		return passwordsRow(made)
+	}
+	return tokenRow(o)
+}
+
 // tokenSettings are the flags of create.
 type tokenSettings struct {
 	ofToken
@@ -109,15 +118,15 @@ func (a *app) tokenCreate() *cobra.Command {
 		Use: "create", Short: "Create a token, and generate its passwords", Args: noArgs,
 		Long: `Create a token and generate its two passwords, which are shown this once. What it may do says a scope map, or --repository,
 for which a scope map NAME-scope-map is made.`,
-		Example: `  acre token create -r mainreg -n ci --scope-map _repositories_push
-  acre token create -r mainreg -n edge --repository app content/read --repository 'base/*' content/read metadata/read
+		Example: `  acre token create -r mainreg -n builder --scope-map _repositories_push
+  acre token create -r mainreg -n edge-site --repository app content/read --repository 'base/*' content/read metadata/read
   acre token create -r mainreg -n nightly --scope-map readers --expiration-in-days 30`,
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			got, err := p.createToken(ctx, set)
 			if err != nil {
 				return err
 			}
-			return showOne(a, got, tokenRow)
+			return showOne(a, got, madeRow)
 		}),
 	}
 	set.flags(cmd)
@@ -175,14 +184,17 @@ func (p *plane) createToken(ctx context.Context, set tokenSettings) (object, err
 	if err != nil {
 		return nil, err
 	}
-	scopeMap := reg + "/scopeMaps/" + set.scopeMap
+	scopeMap, mapMade := reg+"/scopeMaps/"+set.scopeMap, false
 	if len(actions) > 0 {
 		scopeMap = reg + "/scopeMaps/" + set.name + "-scope-map"
-		if err := p.scopeMapOfToken(ctx, scopeMap, set.name, actions); err != nil {
+		if mapMade, err = p.scopeMapOfToken(ctx, scopeMap, set.name, actions); err != nil {
 			return nil, err
 		}
 	}
 	token, err := p.ask(ctx, http.MethodPut, id, registryVersion, object{"properties": object{"scopeMapId": scopeMap, "status": set.status}})
+	if err != nil && mapMade {
+		err = errors.Join(err, p.call(ctx, forManagement, http.MethodDelete, withVersion(scopeMap, registryVersion), nil, nil))
+	}
 	if err != nil || set.noPasswords != nil && *set.noPasswords {
 		return token, err
 	}
@@ -217,7 +229,7 @@ func (a *app) tokenUpdate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "update", Short: "Change a token's scope map or status", Args: noArgs,
 		Long:    "Change a token. What it may do changes within two seconds, also for who is logged in with it.",
-		Example: "  acre token update -r mainreg -n ci --status disabled\n  acre token update -r mainreg -n ci --scope-map readers",
+		Example: "  acre token update -r mainreg -n builder --status disabled\n  acre token update -r mainreg -n builder --scope-map readers",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			if err := checkStatus(status); err != nil {
 				return err
@@ -252,7 +264,7 @@ func (a *app) tokenUpdate() *cobra.Command {
 func (a *app) tokenShow() *cobra.Command {
 	var of ofToken
 	cmd := &cobra.Command{
-		Use: "show", Short: "Show a token, without its passwords", Args: noArgs, Example: "  acre token show -r mainreg -n ci",
+		Use: "show", Short: "Show a token, without its passwords", Args: noArgs, Example: "  acre token show -r mainreg -n builder",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			id, _, err := of.id(ctx, p)
 			if err != nil {
@@ -310,7 +322,7 @@ func (a *app) tokenDelete() *cobra.Command {
 	var of ofToken
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "delete", Short: "Delete a token", Args: noArgs, Example: "  acre token delete -r mainreg -n ci --yes",
+		Use: "delete", Short: "Delete a token", Args: noArgs, Example: "  acre token delete -r mainreg -n builder --yes",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			id, _, err := of.id(ctx, p)
 			if err != nil {
@@ -347,7 +359,7 @@ func (a *app) tokenGenerate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "generate", Short: "Generate passwords of a token", Args: noArgs,
 		Long:    "Generate one password of a token, or both where none is named. It is shown this once; the one it replaces no longer holds.",
-		Example: "  acre token credential generate -r mainreg -n ci --password2 --expiration-in-days 30",
+		Example: "  acre token credential generate -r mainreg -n builder --password2 --expiration-in-days 30",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			end, err := expiry(end, days, time.Now())
 			if err != nil {
@@ -381,7 +393,7 @@ func (a *app) tokenForget() *cobra.Command {
 	var of ofToken
 	var first, second bool
 	cmd := &cobra.Command{
-		Use: "delete", Short: "Delete passwords of a token", Args: noArgs, Example: "  acre token credential delete -r mainreg -n ci --password1",
+		Use: "delete", Short: "Delete passwords of a token", Args: noArgs, Example: "  acre token credential delete -r mainreg -n builder --password1",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			if !first && !second {
 				return fault.New(fault.Invalid, "which password? Give --password1, --password2 or both")

@@ -286,6 +286,9 @@ func TestExplainAndAudit(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 		s.refused(400, "BadRequest", "not an address", "POST", scopeR+"alpha/explainAccess", object{"principal": who.AppID, "action": "pull", "repository": "a", "sourceAddress": "x"})
+		s.want(204, "POST", scopeR+"alpha/revokeTokens", object{"subject": "principal:" + who.ID})
+		s.refused(400, "BadRequest", "", "POST", scopeR+"alpha/revokeTokens", object{"subject": "nobody"})
+		s.refused(404, "ResourceNotFound", "", "POST", scopeR+"absent/revokeTokens", object{"subject": "*"})
 		s.want(200, "GET", scopeR+"alpha/auditEvents?api-version="+version+"&$top=5", nil)
 		s.refused(400, "BadRequest", "not a time", "GET", scopeR+"alpha/auditEvents?api-version="+version+"&from=x", nil)
 		s.want(200, "GET", "/providers/Acre.Identity/auditEvents", nil)

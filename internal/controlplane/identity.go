@@ -163,6 +163,21 @@ func explainAccess(c *call) error {
 	return c.write(http.StatusOK, answer)
 }
 
+// revokeTokens ends the tokens that somebody was given until now.
+func revokeTokens(c *call) error {
+	var in struct {
+		Subject string `json:"subject"` // token:NAME, principal:OBJECT_ID, admin or *
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if err := c.opt.Auth.RevokeOn(c.ctx, c.path.ID().Name(), in.Subject); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // auditEvents lists a registry's rows, or those that belong to none, from the newest on.
 func auditEvents(c *call) error {
 	q := audit.Query{

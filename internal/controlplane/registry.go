@@ -21,6 +21,7 @@ func (f *Face) registryRows() []*row {
 	registries.verbs["POST regeneratecredential"] = regenerateCredential
 	registries.verbs["POST generatecredentials"] = generateCredentials
 	registries.verbs["POST explainaccess"] = explainAccess
+	registries.verbs["POST revoketokens"] = revokeTokens
 	return []*row{
 		registries, f.scopeMapRow(), f.tokenRow(),
 		{provider: arm.Provider, types: "registries/listUsages", verbs: map[string]handler{list: listUsages}},
@@ -111,6 +112,7 @@ type acreExtension struct {
 	RefreshTokenSeconds   int64            `json:"refreshTokenSeconds"` // 0: the installation's
 	AccessRules           []acr.AccessRule `json:"accessRules"`
 	NetworkLogOnly        bool             `json:"networkLogOnly"`
+	FilteredCatalog       bool             `json:"filteredCatalog"` // who may not list all repositories sees those that it may read
 }
 
 func encodeRegistry(c *call, kept resource.Kept[acr.Registry]) any {
@@ -135,7 +137,7 @@ func encodeRegistry(c *call, kept resource.Kept[acr.Registry]) any {
 	if r.Permissions == "" {
 		p.RoleAssignmentMode = string(acr.LegacyPermissions)
 	}
-	p.Acre = acreExtension{r.AnonymousRepositories, int64(r.AccessLife / time.Second), int64(r.RefreshLife / time.Second), r.Network.Rules, r.Network.LogOnly}
+	p.Acre = acreExtension{r.AnonymousRepositories, int64(r.AccessLife / time.Second), int64(r.RefreshLife / time.Second), r.Network.Rules, r.Network.LogOnly, r.FilteredCatalog}
 	if p.Acre.AnonymousRepositories == nil {
 		p.Acre.AnonymousRepositories = []string{}
 	}
@@ -222,6 +224,7 @@ type acreBody struct {
 	RefreshTokenSeconds   member[int64]            `json:"refreshTokenSeconds"`
 	AccessRules           member[[]acr.AccessRule] `json:"accessRules"`
 	NetworkLogOnly        member[bool]             `json:"networkLogOnly"`
+	FilteredCatalog       member[bool]             `json:"filteredCatalog"`
 }
 
 func decodeRegistry(c *call, r *acr.Registry, isNew bool) error {
@@ -343,6 +346,7 @@ func (a acreBody) onto(r *acr.Registry) {
 	}
 	a.AccessRules.onto(&r.Network.Rules)
 	a.NetworkLogOnly.onto(&r.Network.LogOnly)
+	a.FilteredCatalog.onto(&r.FilteredCatalog)
 }
 
 // seconds is a duration that cannot overflow; what is out of bounds is refused below.
