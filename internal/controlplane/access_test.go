@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/meta"
 )
 
@@ -372,6 +373,20 @@ func TestRotatePassword(t *testing.T) {
 		} {
 			if got := rotate(tt.user, tt.password, tt.token, tt.body); got.status != tt.want {
 				t.Errorf("%s rotates %s: %d %s, want %d", tt.user, tt.token, got.status, got.body, tt.want)
+			}
+		}
+		// A token that was got with the password is not the password: it may hold less, and ends.
+		reg, err := s.resources.Known(t.Context(), s.resources.RegistryID("alpha"))
+		s.ok(err)
+		id, err := s.auth.Password(t.Context(), reg, "mine1", second, "127.0.0.1")
+		s.ok(err)
+		access, err := s.auth.Access(reg, "host", id, acr.ParseScopes([]string{"repository:app:pull"}))
+		s.ok(err)
+		refresh, err := s.auth.Refresh(reg, "host", id)
+		s.ok(err)
+		for _, token := range []auth.Token{access, refresh} {
+			if got := rotate(acr.NullUser, token.Value, "mine1", `{"name":"password1"}`); got.status != 403 {
+				t.Errorf("a token of mine1 rotates its password: %d %s", got.status, got.body)
 			}
 		}
 		// The owner's way is another, and a password opens nothing else.

@@ -78,13 +78,17 @@ func (s *Service) GenerateCredentials(ctx context.Context, registry arm.ID, g Ge
 	return s.generate(ctx, g)
 }
 
-// RotatePassword makes a new password for the token that the caller logged in with, and for no other: nobody needs a role
-// for it. g.Name is the password's. Errors: fault.Denied, fault.Invalid.
+// RotatePassword makes a new password for the token that the caller logged in with by its own password, and for no other:
+// nobody needs a role for it. An access or refresh token in the password's place is not enough, for it holds less and ends.
+// g.Name is the password's. Errors: fault.Denied, fault.Invalid.
 func (s *Service) RotatePassword(ctx context.Context, g Generate) (acr.Token, []Generated, error) {
 	id, _ := auth.Who(ctx)
 	above, ok := g.Token.Parent()
 	if !ok || id.Token() == "" || id.Token() != strings.ToLower(g.Token.Name()) || id.Registry != strings.ToLower(above.Name()) {
 		return acr.Token{}, nil, fault.New(fault.Denied, "only who logs in as token %.60s can rotate its passwords here; owners use generateCredentials", g.Token.Name())
+	}
+	if id.TokenID() != "" {
+		return acr.Token{}, nil, fault.New(fault.Denied, "to rotate a password of token %.60s log in with one of its passwords, not with an access or refresh token", g.Token.Name())
 	}
 	if g.Name == "" {
 		return acr.Token{}, nil, fault.New(fault.Invalid, "say which password to rotate: %s or %s", acr.TokenPassword1, acr.TokenPassword2)
