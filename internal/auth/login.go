@@ -258,7 +258,7 @@ func (s *Service) fromDirectory(ctx context.Context, reg *Registry, user, passwo
 
 // principalIdentity is a principal on a registry.
 func principalIdentity(reg *Registry, p Principal) Identity {
-	return Identity{Name: p.Name, Registry: reg.Key, claim: &claim{Kind: principalSubject, ID: p.ref()}}
+	return Identity{Name: p.Name, Registry: reg.Key, claim: &claim{Kind: principalSubject, ID: p.ref(), Credential: p.Credential}}
 }
 
 func (s *Service) tokenAsPassword(ctx context.Context, reg *Registry, value string) (Identity, error) {
@@ -288,7 +288,7 @@ func (s *Service) subject(ctx context.Context, reg *Registry, c claims) (Identit
 	case c.GrantType == refreshToken && c.Acre.Kind == anonymousSubject:
 		return Identity{}, fault.New(fault.Unauthenticated, "nobody in particular has no refresh token")
 	case c.GrantType == refreshToken:
-		id.Grants, id.limited = nil, false
+		id.Grants, id.limited, id.claim.ends = nil, false, c.Expires
 	case c.GrantType == accessToken:
 		id.until = c.Expires
 	default:
@@ -380,10 +380,14 @@ func singleActs(kind string) []acr.Action {
 }
 
 // Refresh makes a refresh token for an identity that logged in. There is none, and no error, for anybody and for who came
-// with an access token: a refresh token gives all that the user may do, and an access token no more than it holds.
+// with an access token: a refresh token gives all that the user may do, and an access token no more than it holds. Who came
+// with a refresh token gets one that ends with it, so that who found one cannot have it renewed for ever.
 func (s *Service) Refresh(reg *Registry, service string, id Identity) (Token, error) {
 	if id.claim.kind() == anonymousSubject || id.limited {
 		return Token{}, nil
+	}
+	if ends := id.claim.ends; ends != 0 && (id.until == 0 || ends < id.until) {
+		id.until = ends
 	}
 	return s.token(reg, service, id, refreshToken, nil)
 }

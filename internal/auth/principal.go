@@ -17,6 +17,13 @@ type Principal struct {
 	Groups   []string     // object IDs of all groups it is in, those that groups are in included
 	TrustRef string       // the trusted issuer and subject, for who is known by rules alone
 	Rules    []TrustGrant // what the rules of its issuer give it
+
+	// Since is when its sign-ins were revoked last: no token that was given out before counts. Zero: never.
+	Since time.Time
+	// Credential is what it proved itself with, as Login and Verify say it; Credentials are those that are still good, as
+	// Principal says it. Tokens that were got with another count no more. nil: whatever it was.
+	Credential  string
+	Credentials map[string]bool
 }
 
 // TrustGrant is what a trust rule gives on a registry.

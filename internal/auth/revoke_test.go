@@ -223,3 +223,54 @@ func TestRevoke(t *testing.T) {
 		}
 	})
 }
+
+// What a principal's sign-ins gave out ends with them, and what an application's secret did ends with that, on registries
+// too; what is given out after, or by another secret, does not.
+func TestPrincipalsRevocations(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(w *world) {
+		ann, app := w.dir.person("ann"), w.dir.person("app")
+		app.Credential, app.Credentials = "first", map[string]bool{"first": true, "second": true}
+		w.dir.set(app)
+		for _, p := range []Principal{ann, app} {
+			w.assign(p.ID, acr.AcrPullRole, registryScope, "")
+		}
+		type pair struct{ access, refresh string }
+		tokens := func(name string) pair {
+			w.Helper()
+			id := w.login(name)
+			refresh, err := w.node.Refresh(w.reg(w.node), "host", id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pair{w.access(id, "repository:app:pull"), refresh.Value}
+		}
+		want := func(what string, p pair, good bool) {
+			w.Helper()
+			_, err := w.node.Bearer(w.Context(), w.reg(w.node), p.access)
+			_, err1 := w.node.RefreshToken(w.Context(), w.reg(w.node), p.refresh)
+			for _, err := range []error{err, err1} {
+				if good && err != nil || !good && !errors.Is(err, fault.Unauthenticated) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		}
+		anns, first := tokens("ann"), tokens("app")
+		app.Credential = "second"
+		w.dir.set(app)
+		second := tokens("app")
+		want("ann's", anns, true)
+		want("the first secret's", first, true)
+
+		w.c.advance(time.Minute)
+		ann.Since, app.Credentials = w.c.now(), map[string]bool{"second": true}
+		w.dir.set(ann)
+		w.dir.set(app)
+		touch(w)
+		w.c.advance(2 * time.Second)
+		want("ann's from before her password was changed", anns, false)
+		want("ann's from after it", tokens("ann"), true)
+		want("those of a secret that was removed", first, false)
+		want("those of another", second, true)
+	})
+}

@@ -51,12 +51,13 @@ func (s *Service) fill(ctx context.Context, reg *Registry, id *Identity, r *righ
 		r.person, err = s.principal(ctx, reg.epoch, id.claim.id())
 		if err == nil {
 			r.brief = r.person.brief
+			r.principal()
 			r.roles(reg, arm.CleanScope(s.scope(reg).String()))
 		}
 	default:
 		return fault.New(fault.Unauthenticated, "the token is not valid: it is for nobody that this release knows")
 	}
-	r.before = reg.revoked(*id.claim)
+	r.before = max(r.before, reg.revoked(*id.claim))
 	return err
 }
 
@@ -150,6 +151,20 @@ func scopeMapActions(tx *meta.Tx, registry arm.ID, name string) ([]string, error
 		return nil, nil
 	}
 	return m.Actions, err
+}
+
+// principal leaves a principal those tokens that it got with what is still good, since its sign-ins were revoked.
+func (r *rights) principal() {
+	if since := r.person.Since; !since.IsZero() {
+		r.before = since.UnixMilli() - 1
+	}
+	if r.person.Credentials == nil {
+		return
+	}
+	r.credentials = []credential{}
+	for id := range r.person.Credentials {
+		r.credentials = append(r.credentials, credential{id: id})
+	}
 }
 
 // roles gives the rights of a principal: by role assignments on the registry, on what it lies in and on its repositories,

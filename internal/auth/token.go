@@ -52,6 +52,7 @@ type claim struct {
 	Mode       acr.PermissionMode `json:"mode,omitempty"` // of the registry when the token was made; "" is legacy
 	At         int64              `json:"at"`             // when it was made, truly, in milliseconds
 	token      string             // the claim jti of the token that it was read from
+	ends       int64              // of that token, where it is a refresh token, in seconds since 1970
 }
 
 func (c *claim) kind() string {

@@ -11,7 +11,7 @@ import (
 // An access token in the password's place gives what it holds for as long as it lives, and is no way to more of either.
 func TestAccessTokenGrowsNeitherInRightsNorInLife(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, db *meta.DB, _ *clock) {
+	each(t, func(t *testing.T, db *meta.DB, c *clock) {
 		ctx, s := t.Context(), node(t, db)
 		put(t, db, registry("acre"), "p1", "p2")
 		reg := get(t, s, "acre")
@@ -46,6 +46,7 @@ func TestAccessTokenGrowsNeitherInRightsNorInLife(t *testing.T) {
 		if err != nil || refresh.Value == "" {
 			t.Fatalf("a refresh token for who logged in: %q, %v", refresh.Value, err)
 		}
+		c.advance(time.Minute)
 		for _, way := range []func() (Identity, error){
 			func() (Identity, error) { return s.RefreshToken(ctx, reg, refresh.Value) },
 			func() (Identity, error) { return s.Password(ctx, reg, acr.NullUser, refresh.Value, "address") },
@@ -56,6 +57,8 @@ func TestAccessTokenGrowsNeitherInRightsNorInLife(t *testing.T) {
 			}
 			if next, err := s.Refresh(reg, "host", id); next.Value == "" || err != nil {
 				t.Errorf("a refresh token for who came with one: %q, %v", next.Value, err)
+			} else if next.Expires.After(refresh.Expires) {
+				t.Errorf("by a refresh token that ends at %v one was got that ends at %v", refresh.Expires, next.Expires)
 			}
 		}
 		if refresh, err := s.Refresh(reg, "host", Identity{Name: acr.AnonymousSubject, claim: &claim{Kind: anonymousSubject}}); refresh.Value != "" || err != nil {

@@ -203,7 +203,7 @@ func (s *Service) clientCredentials(ctx context.Context, r Request) (Tokens, err
 	if err != nil {
 		return Tokens{}, err
 	}
-	if c.credential != "" && !a.credentials[c.credential] {
+	if c.credential != "" && !a.Credentials[c.credential] {
 		return Tokens{}, refuse(badSecret, "The credential of app '%s' was removed.", c.clientID)
 	}
 	t, err := s.access(a, c.proof, want.resource, s.opt.AccessLife)
@@ -302,10 +302,10 @@ func (s *Service) stillSignedIn(ctx context.Context, user string, made int64) (a
 	switch {
 	case errors.Is(err, fault.NotFound):
 		return actor{}, refuse(disabledUser, "The user account is disabled or was deleted.")
-	case err == nil && !a.since.IsZero() && made < a.since.UnixMicro():
+	case err == nil && !a.Since.IsZero() && made < a.Since.UnixMicro():
 		return actor{}, refuse(revokedRefresh, "The provided grant has expired due to it being revoked, a fresh auth token is needed. "+
 			"The user might have changed or reset their password. The grant was issued on '%s' and the TokensValidFrom date for this user is '%s'.",
-			time.UnixMicro(made).UTC().Format(time.RFC3339), a.since.Format(time.RFC3339))
+			time.UnixMicro(made).UTC().Format(time.RFC3339), a.Since.Format(time.RFC3339))
 	}
 	return a, err
 }

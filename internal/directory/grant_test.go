@@ -84,6 +84,16 @@ func TestRevocation(t *testing.T) {
 			}
 		}
 		verify("new", ofSecond.Access, true)
+		// Registries hold their own tokens against the same: they learn what is still good, and what came in.
+		known, err := w.b.Principal(w.Context(), account.ID)
+		w.ok(err)
+		login, err := w.b.Login(w.Context(), app.AppID, second, address)
+		w.ok(err)
+		v, err := w.b.Verify(w.Context(), ofSecond.Access)
+		w.ok(err)
+		if login.Credential != sec.KeyID || v.Credential != sec.KeyID || !known.Credentials[sec.KeyID] || len(known.Credentials) != 2 {
+			t.Errorf("came with %s and %s, of %v", login.Credential, v.Credential, known.Credentials)
+		}
 		w.ok(w.a.RemoveSecret(w.owner, app.ID, sec.KeyID))
 		if _, err := w.a.Verify(w.Context(), ofSecond.Access); err == nil {
 			t.Error("the node that removed a secret still takes its token")
@@ -212,6 +222,9 @@ func TestRefresh(t *testing.T) {
 		w.ok(err)
 		_, err = w.a.Token(w.Context(), ask(Request{Grant: RefreshToken, ClientID: confidential.AppID, RefreshToken: own.Refresh}))
 		w.refused("a confidential client's without its secret", err, "invalid_client", 7000218)
+		if v, err := w.a.Verify(w.Context(), own.Access); err != nil || v.ID != u.ID || v.Credential != "" {
+			t.Errorf("a user's token by a confidential client: %+v, %v", v, err)
+		}
 		if v, err := w.a.Redeem(w.Context(), first.Refresh, tenant); err != nil || v.ID != u.ID {
 			t.Errorf("redeemed %+v, %v", v, err)
 		}
@@ -226,6 +239,9 @@ func TestRefresh(t *testing.T) {
 		w.refused("revoked", err, "invalid_grant", 50173)
 		if _, err := w.b.Verify(w.Context(), first.Access); !errors.Is(err, fault.Unauthenticated) {
 			t.Errorf("an access token outlived the revocation: %v", err)
+		}
+		if p, err := w.b.Principal(w.Context(), u.ID); err != nil || p.Since.IsZero() || p.Credentials != nil {
+			t.Errorf("registries learn of the revocation %v, %v", p, err)
 		}
 		later, err := w.a.Token(w.Context(), passwordRequest(u.Name, password))
 		w.ok(err)

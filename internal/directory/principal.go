@@ -51,12 +51,10 @@ func (r *recent) forget() { r.epoch.Add(1) }
 // actor is somebody of the directory who may act.
 type actor struct {
 	auth.Principal
-	generation  int64 // for which this holds
-	display     string
-	mail        string
-	managedID   string
-	since       time.Time       // tokens given out before were revoked
-	credentials map[string]bool // key IDs of an application's credentials; nil where any will do
+	generation int64 // for which this holds
+	display    string
+	mail       string
+	managedID  string
 }
 
 // Principal is who has an object ID, or is known by a TrustRef, with the groups and rules of now. Errors: fault.NotFound
@@ -114,7 +112,7 @@ func (s *Service) readUser(tx *meta.Tx, id string) (actor, error) {
 	if err != nil {
 		return actor{}, err
 	}
-	return actor{Principal: auth.Principal{Type: acr.UserPrincipal, Name: u.Name}, display: u.DisplayName, mail: u.Mail, since: u.SignInsSince}, nil
+	return actor{Principal: auth.Principal{Type: acr.UserPrincipal, Name: u.Name, Since: u.SignInsSince}, display: u.DisplayName, mail: u.Mail}, nil
 }
 
 func (s *Service) readAccount(tx *meta.Tx, id string) (actor, error) {
@@ -126,12 +124,12 @@ func (s *Service) readAccount(tx *meta.Tx, id string) (actor, error) {
 		return actor{}, err
 	}
 	a := actor{Principal: auth.Principal{Type: acr.ServicePrincipal, Name: p.AppID, AppID: p.AppID}, display: p.DisplayName, managedID: p.ManagedID}
-	a.credentials = map[string]bool{}
+	a.Credentials = map[string]bool{}
 	for _, f := range p.Federated {
-		a.credentials[federatedKey(f)] = true
+		a.Credentials[federatedKey(f)] = true
 	}
 	if p.ManagedID != "" {
-		a.credentials[managedKey] = true
+		a.Credentials[managedKey] = true
 		return a, nil
 	}
 	app, err := findApplication(tx, p.AppID)
@@ -139,7 +137,7 @@ func (s *Service) readAccount(tx *meta.Tx, id string) (actor, error) {
 		return actor{}, err
 	}
 	for _, id := range credentialIDs(app) {
-		a.credentials[id] = true
+		a.Credentials[id] = true
 	}
 	return a, nil
 }
@@ -186,13 +184,15 @@ func (s *Service) Login(ctx context.Context, name, secret, address string) (auth
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	if _, err := s.checkSecret(ctx, app, secret, address); err != nil {
+	credential, err := s.checkSecret(ctx, app, secret, address)
+	if err != nil {
 		return auth.Principal{}, err
 	}
 	a, err := s.actor(ctx, account.ID)
 	if errors.Is(err, fault.NotFound) {
 		err = refuse(disabledClient, "Application '%s'(%.100s) is disabled.", app.AppID, app.DisplayName)
 	}
+	a.Principal.Credential = credential
 	return a.Principal, err
 }
 

@@ -211,13 +211,16 @@ func (s *Service) verifyOwn(ctx context.Context, token string) (auth.Verified, e
 		return auth.Verified{}, fault.New(fault.Unauthenticated, "the access token's subject is gone or disabled")
 	case err != nil:
 		return auth.Verified{}, err
-	case c.Made < a.since.UnixMicro() && !a.since.IsZero():
+	case c.Made < a.Since.UnixMicro() && !a.Since.IsZero():
 		return auth.Verified{}, fault.New(fault.Unauthenticated, "the access token was revoked; log in again")
-	case c.Credential != "" && !a.credentials[c.Credential]:
+	case c.Credential != "" && a.Credentials != nil && !a.Credentials[c.Credential]: // a user's is its client's
 		return auth.Verified{}, fault.New(fault.Unauthenticated, "the credential with which the access token was asked for was removed")
 	}
 	v := auth.Verified{Principal: a.Principal, Audience: c.Audience, Expires: time.Unix(c.Expires, 0)}
 	v.AppID = c.AppID
+	if a.Credentials != nil {
+		v.Credential = c.Credential
+	}
 	return v, nil
 }
 
