@@ -26,15 +26,17 @@ func (p *plane) printGraph(ctx context.Context, parts ...string) error {
 	if err != nil {
 		return err
 	}
-	return p.showGraph(got, parts[0])
+	return p.showGraph(got, parts...)
 }
 
-// showGraph shows an object of a kind.
-func (p *plane) showGraph(o object, kind string) error {
-	switch kind {
-	case "users", "me":
+// showGraph shows what the directory has at a path: an object, or something below one.
+func (p *plane) showGraph(o object, parts ...string) error {
+	switch {
+	case len(parts) > 2:
+		return p.print(o)
+	case parts[0] == "users", parts[0] == "me":
 		return showOne(p.app, o, userRow)
-	case "groups":
+	case parts[0] == "groups":
 		return showOne(p.app, o, groupRow)
 	}
 	return showOne(p.app, o, appRow)
@@ -46,11 +48,7 @@ func (p *plane) sendGraph(ctx context.Context, method string, body any, parts ..
 	if err := p.graph(ctx, method, graphPath(parts...), body, &got); err != nil || got == nil {
 		return err
 	}
-	got = without(got, "@odata.context")
-	if len(parts) > 2 {
-		return p.print(got)
-	}
-	return p.showGraph(got, parts[0])
+	return p.showGraph(without(got, "@odata.context"), parts...)
 }
 
 func (p *plane) removeGraph(ctx context.Context, parts ...string) error {
@@ -133,7 +131,7 @@ func (a *app) appCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.print(got)
+			return showOne(a, got, appRow)
 		}),
 	}
 	set.flags(cmd)

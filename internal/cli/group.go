@@ -46,7 +46,7 @@ func (a *app) groupCreate() *cobra.Command {
 				}
 				if len(found) > 0 {
 					a.warn("A group is called %q already.", name)
-					return p.print(found[0])
+					return showOne(a, found[0], groupRow)
 				}
 			}
 			body := object{"displayName": name, "mailEnabled": false, "securityEnabled": true, "mailNickname": nick}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -111,7 +113,7 @@ func (a *app) credentialReset(of credentialsOf) *cobra.Command {
 				return err
 			}
 			password, err := p.resetSecret(ctx, of, o, set, key, start, end)
-			if err != nil {
+			if err != nil && password == "" {
 				return err
 			}
 			result := object{"appId": text(o, "appId"), "password": nil, "tenant": p.who.Tenant}
@@ -119,7 +121,7 @@ func (a *app) credentialReset(of credentialsOf) *cobra.Command {
 				result["password"] = password
 				a.warn(secretWarning)
 			}
-			return p.print(result)
+			return errors.Join(p.print(result), err)
 		}),
 	}
 	idFlag(cmd, &id, of.usage)
@@ -128,24 +130,30 @@ func (a *app) credentialReset(of credentialsOf) *cobra.Command {
 	return cmd
 }
 
-// resetSecret adds a certificate, or a secret, which it gives.
+// resetSecret adds a certificate, or a secret, which it gives also where an error comes after it: the secrets that go may be
+// the one that this command signed in with, whose rights end with it.
 func (p *plane) resetSecret(ctx context.Context, of credentialsOf, o object, set secretSettings, key object, start, end time.Time) (string, error) {
 	id := text(o, "id")
-	if !set.add {
-		for _, old := range objects(o["passwordCredentials"]) {
-			if err := p.graph(ctx, http.MethodPost, graphPath(of.kind, id, "removePassword"), object{"keyId": text(old, "keyId")}, nil); err != nil {
-				return "", err
-			}
-		}
-	}
+	var secret string
+	var err error
 	if key != nil {
 		keys := []object{key}
 		if set.add {
 			keys = append(objects(o["keyCredentials"]), key)
 		}
-		return "", p.graph(ctx, http.MethodPatch, graphPath(of.kind, id), object{"keyCredentials": keys}, nil)
+		err = p.graph(ctx, http.MethodPatch, graphPath(of.kind, id), object{"keyCredentials": keys}, nil)
+	} else {
+		secret, err = p.addSecret(ctx, of.kind, id, set.name, start, end)
 	}
-	return p.addSecret(ctx, of.kind, id, set.name, start, end)
+	if err != nil || set.add {
+		return secret, err
+	}
+	for _, old := range objects(o["passwordCredentials"]) {
+		if err := p.graph(ctx, http.MethodPost, graphPath(of.kind, id, "removePassword"), object{"keyId": text(old, "keyId")}, nil); err != nil {
+			return secret, fmt.Errorf("an earlier secret of %s may still hold; acre ad %s credential list shows it: %w", text(o, "appId"), of.word, err)
+		}
+	}
+	return secret, nil
 }
 
 // addSecret has the directory make a secret.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -39,7 +40,7 @@ func (a *app) principalCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.print(got)
+			return showOne(a, got, appRow)
 		}),
 	}
 	idFlag(cmd, &id, appID)
@@ -69,10 +70,10 @@ func (a *app) principalCreateForRBAC() *cobra.Command {
   acre ad sp create-for-rbac -n ci --cert @certificate.pem`,
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			got, err := p.createForRBAC(ctx, set)
-			if err != nil {
+			if got == nil {
 				return err
 			}
-			return p.print(got)
+			return errors.Join(p.print(got), err) // the secret is shown now or never
 		}),
 	}
 	f := cmd.Flags()
@@ -93,9 +94,27 @@ func mustHide(cmd *cobra.Command, flag string) {
 	}
 }
 
+// checkRole finds out before anything is made whether the role is there to be given.
+func (set *rbacSettings) checkRole(ctx context.Context, p *plane) error {
+	for _, scope := range set.scopes {
+		at, err := (&ofScope{scope: scope}).path(ctx, p)
+		if err != nil {
+			return err
+		}
+		if _, err := p.roleID(ctx, set.role, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createForRBAC gives what was made, also where an error comes after it.
 func (p *plane) createForRBAC(ctx context.Context, set rbacSettings) (object, error) {
 	if (set.role == "") != (len(set.scopes) == 0) {
 		return nil, fault.New(fault.Invalid, "a role counts somewhere: give both --role and --scopes, or neither")
+	}
+	if err := set.checkRole(ctx, p); err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	start, end, err := set.period(now)
@@ -129,20 +148,23 @@ func (p *plane) createForRBAC(ctx context.Context, set rbacSettings) (object, er
 	}
 	result := object{"appId": id, "displayName": set.name, "password": nil, "tenant": p.who.Tenant}
 	if set.certificate == "" && (set.password == nil || *set.password) {
-		of := credentialsOf{kind: "applications"}
+		of := credentialsOf{kind: "applications", word: "app"}
 		secret, err := p.resetSecret(ctx, of, app, secretSettings{name: "rbac"}, nil, start, end)
-		if err != nil {
+		if secret == "" {
 			return nil, err
 		}
 		result["password"] = secret
 		p.warn(secretWarning)
+		if err != nil {
+			return result, err
+		}
 	}
 	for _, scope := range set.scopes {
 		_, err := p.assign(ctx, assignmentSettings{
 			ofScope: ofScope{scope: scope}, ofAssignee: ofAssignee{objectID: text(principals[0], "id")}, role: set.role, kind: string(acr.ServicePrincipal),
 		})
 		if err != nil {
-			return nil, err
+			return result, err
 		}
 	}
 	return result, nil
