@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,9 @@ func (r Registry) Validate() error {
 	if !ok {
 		return fault.New(fault.Invalid, "registry name %.60q is not valid: use 5 to 50 letters and digits", r.Name)
 	}
+	if slices.Contains(ownNames, r.Key()) {
+		return fault.New(fault.Invalid, "registry name %s is a host of the server's own: use another", r.Name)
+	}
 	switch r.SKU {
 	case "Basic", "Standard", "Premium":
 	default:
@@ -97,6 +101,9 @@ func (r Registry) validateAccess() error {
 	_, err := r.Network.Compile()
 	return err
 }
+
+// ownNames are the hosts below a registry suffix at which the server is not a registry.
+var ownNames = []string{"login", "graph", "management"}
 
 // DefaultRegistry is the registry made at first start; loopback names and bare addresses lead to it.
 const DefaultRegistry = "acre"

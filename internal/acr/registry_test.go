@@ -25,6 +25,9 @@ func TestRegistry(t *testing.T) {
 		{"demo", "Premium", false, false},
 		{"", "Premium", false, false},
 		{"my-registry", "Premium", false, false},
+		{"Login", "Premium", false, false}, // a host of the server's own
+		{"graph", "Premium", false, false},
+		{"management", "Premium", false, false},
 		{"registré", "Premium", false, false},
 		{"../../x", "Premium", false, false},
 		{"demo1", "premium", false, false},
