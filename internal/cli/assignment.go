@@ -19,7 +19,7 @@ import (
 type ofAssignee struct{ who, objectID string }
 
 func (of *ofAssignee) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&of.who, "assignee", "", "who: a user's name, a service principal's client ID or name, or an object ID")
+	cmd.Flags().StringVar(&of.who, "assignee", "", "who: a user's or group's name, a service principal's client ID, or an object ID")
 	cmd.Flags().StringVar(&of.objectID, "assignee-object-id", "", "who, by object ID, without a look into the directory")
 }
 

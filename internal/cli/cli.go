@@ -86,7 +86,8 @@ func (a *app) root() *cobra.Command {
 Verbs and flags are those of az acr. NAME is a registry's name, or a login server as host[:port] or URL; without one
 it is the default registry of the server at hand.
 
-Which server that is: --server or $ACRE_SERVER, else the one running on the data directory, else localhost:5000.
+Which server that is: --server or $ACRE_SERVER, else the one running on the data directory, else localhost:5000
+unless --data or $ACRE_DATA names a directory.
 To start one: acre serve. To see its settings, and what is wrong with them: acre config check.
 Credentials: --username and --password, else $ACRE_USERNAME and $ACRE_PASSWORD, else what docker's configuration or
 its credential helpers hold for the login server, else who is signed in to the server. What is managed, such as tokens

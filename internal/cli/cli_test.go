@@ -158,9 +158,10 @@ func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.fails(1, "127.0.0.1:1 cannot be reached", "repository", "list", "--server", "127.0.0.1:1")
-	b.fails(2, "belong together", "repository", "list", "-u", "me")
-	b.fails(2, "certificates to trust", "repository", "list", "--ca", "/nonexistent/ca.pem")
-	b.fails(2, "no PEM certificate", "repository", "list", "--ca", "cli_test.go")
+	b.fails(2, "belong together", "repository", "list", "--server", "127.0.0.1:1", "-u", "me")
+	b.fails(2, "certificates to trust", "repository", "list", "--server", "127.0.0.1:1", "--ca", "/nonexistent/ca.pem")
+	b.fails(2, "no PEM certificate", "repository", "list", "--server", "127.0.0.1:1", "--ca", "cli_test.go")
+	b.fails(1, "no server runs on the data directory", "repository", "list", "--data", t.TempDir())
 }
 
 func TestCompletion(t *testing.T) {

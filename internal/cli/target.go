@@ -69,7 +69,8 @@ func (a *app) target(name string) (target, error) {
 	return target{url: &at, dial: dial}, nil
 }
 
-// serverURL is the server at hand: told, else the one that runs on the data directory, else the default.
+// serverURL is the server at hand: told, else the one that runs on the data directory, else, where no directory is named, the
+// default.
 func (a *app) serverURL() (target, error) {
 	if told := a.setting(a.server, "ACRE_SERVER", ""); told != "" {
 		return a.asURL(told)
@@ -83,6 +84,9 @@ func (a *app) serverURL() (target, error) {
 		return a.here("http://", addr.HTTP)
 	case addr.HTTPS != "":
 		return a.here("https://", addr.HTTPS)
+	}
+	if told := a.setting(a.data, "ACRE_DATA", ""); told != "" { // who names a directory means no other server
+		return target{}, fault.New(fault.Unavailable, "no server runs on the data directory %s: start it, or name a server with --server", told)
 	}
 	return a.here("http://", defaultServer)
 }
