@@ -19,10 +19,12 @@ import (
 // a server that was talked into asking, cannot set the header.
 var errNotMetadata = failure(fault.Invalid, "bad_request", 90130, "Required metadata header not specified or not correct")
 
+var errNoMetadata = fault.New(fault.NotFound, "this server gives no tokens to managed identities: switch identity.metadata on, or start it with --dev")
+
 // metadataToken answers GET /metadata/identity/oauth2/token, as a virtual machine's metadata service does.
 func (f *Face) metadataToken(c *call) error {
 	if !f.opt.Metadata {
-		return fault.New(fault.NotFound, "there is no metadata service here")
+		return errNoMetadata
 	}
 	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
 		return errNotMetadata
@@ -49,7 +51,7 @@ func (f *Face) appServiceToken(c *call) error {
 // shellToken answers POST /msi/token, as Cloud Shell does.
 func (f *Face) shellToken(c *call) error {
 	if !f.opt.Metadata {
-		return fault.New(fault.NotFound, "there is no metadata service here")
+		return errNoMetadata
 	}
 	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
 		return errNotMetadata
