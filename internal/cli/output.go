@@ -238,7 +238,18 @@ func cell(v any) string {
 		}
 		return strings.Join(out, ",")
 	case string:
-		return strings.NewReplacer("\t", " ", "\n", " ", "\r", " ").Replace(v)
+		return strings.Map(printable, v)
 	}
 	return fmt.Sprint(v)
+}
+
+// printable keeps a cell on its line, and the terminal from obeying it: logs hold what strangers call themselves.
+func printable(r rune) rune {
+	switch {
+	case r == '\t', r == '\n', r == '\r':
+		return ' '
+	case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r):
+		return unicode.ReplacementChar
+	}
+	return r
 }
