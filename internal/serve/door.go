@@ -8,6 +8,7 @@ import (
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/controlplane"
 	"github.com/acre-registry/acre/internal/dataplane"
+	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/identity"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/oci"
@@ -79,6 +80,9 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 }
 
 func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
+	if f.s.config.Dev && !f.s.hosts.own(r.Host) {
+		return errStrangersName
+	}
 	registry, to := f.s.hosts.of(r.Host)
 	if to == byPath {
 		to = f.faceOf(r.URL.Path)
@@ -97,6 +101,10 @@ func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	return f.data.Handle(reg, w, r)
 }
+
+// errStrangersName answers, with --dev, who comes by somebody else's name.
+var errStrangersName = fault.New(fault.Blocked, "this name is not one of the server's: with --dev, whose passwords everybody knows, a web page could have "+
+	"pointed it here; ask localhost, an address, or a name below one of the suffixes")
 
 // faceOf tells whose a path is, on hosts where that decides.
 func (f *front) faceOf(path string) face {

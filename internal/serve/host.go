@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/controlplane"
@@ -85,6 +86,18 @@ func (h *hosts) of(host string) (registry string, to face) {
 		return host, byPath
 	}
 	return h.standard, byPath
+}
+
+// own tells whether a host is one by which nobody else can lead a browser here, as they can by a name of theirs: an
+// address, a name of loopback's, of a registry or of a face, or one without a domain.
+func (h *hosts) own(host string) bool {
+	host = strings.Trim(bareHost(host), "[]")
+	if _, ok := h.names[host]; ok || strings.IndexByte(host, '.') < 0 || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	_, registry := h.registry(host)
+	_, err := netip.ParseAddr(host)
+	return registry || err == nil
 }
 
 // registry is the name in a registry's host.

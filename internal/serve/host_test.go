@@ -51,6 +51,23 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// By which names a page in a browser cannot come.
+func TestOwnHosts(t *testing.T) {
+	t.Parallel()
+	h := newHosts(&Config{DefaultRegistry: "acre", Suffixes: []string{"acre.localhost", "b.test"}, Dev: true})
+	for host, want := range map[string]bool{
+		"localhost:5000": true, "127.0.0.1:5000": true, "[::1]:5000": true, "[::1]": true, "169.254.169.254": true, "registry:5000": true,
+		"acre.localhost": true, "team1.acre.localhost:80": true, "x.localhost": true, "team1.b.test": true, "b.test": true, "login.b.test": true,
+		"login.microsoftonline.com": true, "management.azure.com:443": true, "team1.azurecr.io": true, "": true,
+		"evil.example:5000": false, "127.0.0.1.evil.example": false, "localhost.evil.example": false, "evil.example.": false,
+		"a.team1.azurecr.io": false, "azurecr.io.evil.example": false, "127.0.0.1.": true,
+	} {
+		if got := h.own(host); got != want {
+			t.Errorf("%s: %t, want %t", host, got, want)
+		}
+	}
+}
+
 func TestLoginServerFor(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -210,6 +210,26 @@ func TestDevOwners(t *testing.T) {
 	}
 }
 
+// With --dev everybody knows the passwords: a page that has pointed its own name at this machine gets nothing for them.
+func TestDevUnderSomebodyElsesName(t *testing.T) {
+	t.Parallel()
+	i := install(t, nil)
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {devOwner}, "client_secret": {devSecret}, "resource": {"https://management.azure.com"}}
+	for _, c := range []struct{ method, path, body string }{
+		{"POST", "/" + devTenant + "/oauth2/token", form.Encode()},
+		{"GET", "/msi/token?resource=https://management.azure.com", ""},
+		{"GET", "/oauth2/token?service=x", ""},
+		{"GET", "/v2/_catalog", ""},
+		{"GET", "/subscriptions?api-version=2022-12-01", ""},
+	} {
+		res, body := ask(t, i.public, c.method, "http://evil.example"+c.path, c.body, "Content-Type", "application/x-www-form-urlencoded",
+			"X-Identity-Header", devSecret, "Authorization", "Basic YWNyZTphY3Jl")
+		if res.StatusCode != http.StatusForbidden || !strings.Contains(body, "not one of the server's") {
+			t.Errorf("%s %s: %d %s", c.method, c.path, res.StatusCode, body)
+		}
+	}
+}
+
 // Without --dev the first owner's password is told once, and a second start tells none.
 func TestFirstOwner(t *testing.T) {
 	t.Parallel()
