@@ -72,7 +72,7 @@ func (r Registry) Validate() error {
 	if r.AnonymousPullEnabled && r.SKU == "Basic" {
 		return fault.New(fault.Invalid, "registry %s: anonymous pull needs the Standard or Premium tier", r.Name)
 	}
-	return r.validateAccess()
+	return first(checkTags("registry "+r.Name, r.Tags), r.validateAccess())
 }
 
 // Bounds of how long tokens of a registry may live.

@@ -76,6 +76,12 @@ func TestValidate(t *testing.T) {
 		{"registry's mode", with(registry, func(r *acr.Registry) { r.Permissions = "Both" }), "permission mode"},
 		{"registry's lifetime", with(registry, func(r *acr.Registry) { r.AccessLife = time.Second }), "tokens cannot live 1s"},
 		{"registry's open repositories", with(registry, func(r *acr.Registry) { r.AnonymousRepositories = []string{"a*"} }), "does not follow a /"},
+		{"registry's tags", with(registry, func(r *acr.Registry) {
+			r.Tags = map[string]string{}
+			for i := range 51 {
+				r.Tags[strings.Repeat("x", i+1)] = ""
+			}
+		}), "51"},
 		{"registry's network", with(registry, func(r *acr.Registry) { r.Network.DefaultAction = "No" }), "default action"},
 	} {
 		err := tt.doc.Validate()
