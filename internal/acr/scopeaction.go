@@ -21,6 +21,20 @@ var (
 	}
 )
 
+// ScopeAction is how a scope map spells what allows act on a repository, such as repositories/app/content/read; "" where
+// nothing in a scope map does.
+func ScopeAction(repository string, act Action) string {
+	if act == Overwrite {
+		act = Push // content/write is both
+	}
+	for word, allows := range scopeActions {
+		if allows == act {
+			return "repositories/" + repository + "/" + word
+		}
+	}
+	return ""
+}
+
 // ScopeActions reads a scope map's actions as grants, one a name, in the order in which the names come first. To read the
 // root * in any way is to read the catalog too. Errors: Invalid.
 func ScopeActions(actions []string) ([]Grant, error) {

@@ -244,6 +244,9 @@ func (x *explaining) token(ctx context.Context, name string) error {
 	g := Ground{ScopeMap: tok.ScopeMap}
 	if !x.allowed() {
 		g.Why = "it holds no such action"
+		if word := acr.ScopeAction(x.q.On.Name, x.q.Action); x.q.On.Type == "repository" && word != "" {
+			g.Why = "it does not hold " + word
+		}
 	}
 	x.ground(x.allowed(), g)
 	return nil

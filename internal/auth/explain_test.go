@@ -46,7 +46,7 @@ func TestExplain(t *testing.T) {
 			{acr.AbacPermissions, alice.ID, acr.DeletedRead, acr.Repository("app"), "", false, []string{"no role gives that"}, ""},
 			{acr.BothPermissions, alice.ID, acr.All, acr.Catalog, "", true, []string{"the role AcrPull"}, ""},
 			{"", "robot", acr.Pull, acr.Repository("app"), "", true, []string{"the scope map robot-map"}, ""},
-			{"", "token:robot", acr.Push, acr.Repository("app"), "", false, []string{"the scope map robot-map", "no such action"}, ""},
+			{"", "token:robot", acr.Push, acr.Repository("app"), "", false, []string{"the scope map robot-map", "does not hold repositories/app/content/write"}, ""},
 			{"", "acre", acr.Delete, acr.Repository("app"), "", true, []string{"adminUserEnabled"}, ""},
 			{"", "anonymous", acr.Pull, acr.Repository("app"), "", false, []string{"anonymous pull is off"}, ""},
 			{"", "acre", acr.Pull, acr.Repository("app"), "203.0.113.9", false, []string{`the network rule "default action" refuses 203.0.113.9`}, ""},
