@@ -61,6 +61,8 @@ type Tokens struct {
 	Resource string
 	ClientID string
 	ObjectID string
+	Name     string // whose they are: a user's principal name, or a client ID
+	TokenID  string // the claim uti of the access token
 	Issued   time.Time
 	Expires  time.Time
 	User     bool // of a user: client_info belongs into the answer
@@ -89,7 +91,7 @@ func (s *Service) access(a actor, by proof, resource string, life time.Duration)
 		c.Groups = a.Groups
 	}
 	value, err := s.sign(c)
-	return Tokens{Access: value, Resource: resource, ClientID: by.clientID, ObjectID: a.ID, Issued: now, Expires: expires, User: a.Type == acr.UserPrincipal}, err
+	return Tokens{Access: value, Resource: resource, ClientID: by.clientID, ObjectID: a.ID, Name: a.Name, TokenID: c.ID, Issued: now, Expires: expires, User: a.Type == acr.UserPrincipal}, err
 }
 
 // sign makes a JWT.
