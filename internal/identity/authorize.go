@@ -53,6 +53,7 @@ func (f *Face) checkQuestion(c *call, q question) (name string, err error) {
 		}
 	}
 	if r, ok := directory.RefusalOf(err); ok && r.ToClient {
+		c.refused(err)
 		return "", f.tell(c, q, url.Values{"error": {r.OAuth}, "error_description": {describe(*r)}}, "the application")
 	}
 	return name, err
@@ -71,6 +72,7 @@ func (f *Face) showSignIn(c *call, q question, v view, status int) error {
 
 // signIn answers the form of that page: with the code, or with the page once more.
 func (f *Face) signIn(c *call) error {
+	c.login = &login{}
 	if err := f.sameOrigin(c); err != nil {
 		return err
 	}
@@ -78,14 +80,16 @@ func (f *Face) signIn(c *call) error {
 	if err != nil {
 		return err
 	}
+	user := form.Get("username")
+	c.login.name = user
 	q := c.question()
 	name, err := f.checkQuestion(c, q)
 	if name == "" || err != nil {
 		return err
 	}
-	user := form.Get("username")
 	code, err := f.opt.Directory.Authorize(c.r.Context(), q.Authorization, user, form.Get("password"), c.info.Address.String())
 	if why, status, again := wrongEntry(err); again {
+		c.refused(err)
 		return f.showSignIn(c, q, view{App: name, User: user, Wrong: why}, status)
 	}
 	if err != nil {

@@ -46,6 +46,7 @@ func (f *Face) devicePage(c *call) error {
 
 // deviceSignIn answers the forms of both pages: the one with the code, and the one with the name and password.
 func (f *Face) deviceSignIn(c *call) error {
+	c.login = &login{}
 	if err := f.sameOrigin(c); err != nil {
 		return err
 	}
@@ -53,9 +54,11 @@ func (f *Face) deviceSignIn(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.login.name = form.Get("username")
 	ctx, address, code := c.r.Context(), c.info.Address.String(), form.Get("user_code")
 	name, err := f.opt.Directory.DeviceAsked(ctx, code, address)
 	if why, status, again := wrongEntry(err); again {
+		c.refused(err)
 		return show(c.w, status, "code", view{Title: "Enter the code", Action: "/devicelogin", Code: code, Wrong: why})
 	}
 	if err != nil {
@@ -67,12 +70,15 @@ func (f *Face) deviceSignIn(c *call) error {
 	confirm := view{Title: "Sign in on another device?", Action: "/devicelogin", App: name, Code: code, User: by.Username}
 	switch {
 	case by.Decline && by.Password == "": // only who signs in may speak for the device
+		c.login = nil
 		return show(c.w, http.StatusOK, "message", view{Title: "Cancelled", Text: "Nobody was signed in. The code ends by itself; you may close this page."})
 	case form.Get("answer") == "":
+		c.login = nil
 		return show(c.w, http.StatusOK, "confirm", confirm)
 	}
 	err = f.opt.Directory.DecideDevice(ctx, by)
 	if why, status, again := wrongEntry(err); again {
+		c.refused(err)
 		confirm.Wrong = why
 		return show(c.w, status, "confirm", confirm)
 	}
@@ -82,6 +88,7 @@ func (f *Face) deviceSignIn(c *call) error {
 	c.info.Actor = by.Username
 	done := view{Title: "You are signed in", Text: "Go back to " + name + " on your device. You may close this page."}
 	if by.Decline {
+		c.login.reason = "authorization_declined"
 		done = view{Title: "Declined", Text: name + " was not signed in. You may close this page."}
 	}
 	return show(c.w, http.StatusOK, "message", done)

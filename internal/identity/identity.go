@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/directory"
 	"github.com/acre-registry/acre/internal/fault"
@@ -30,6 +32,11 @@ type Options struct {
 	Metadata bool
 	// MetadataSecret is what callers of the App Service form must send; "" refuses them.
 	MetadataSecret string
+	// Audit gets sign-ins, good and bad; nil = nobody does.
+	Audit *audit.Service
+	Now   func() time.Time // nil = time.Now
+	// Tokens bounds how often one client asks the token endpoint; nil = it does not.
+	Tokens *web.Rate
 }
 
 // Face answers the requests of every tenant's paths, of the metadata endpoints and of Graph.
@@ -42,6 +49,9 @@ type Face struct {
 
 // New makes the face.
 func New(opt Options) *Face {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
 	f := &Face{opt: opt, routes: allRoutes(), origins: http.NewCrossOriginProtection()}
 	for i, render := range [page + 1]web.Render{oauth: renderOAuth, managed: renderManaged, graph: renderGraph, page: renderPage} {
 		f.families[i] = web.Handle(f.answer, render)
@@ -75,11 +85,13 @@ type call struct {
 	r     *http.Request
 	words []string // what stands for the words in braces of the route's pattern
 	info  *web.Info
+	began time.Time
+	login *login // nil where the request is no sign-in
 }
 
 // answer finds the operation and does it.
 func (f *Face) answer(w http.ResponseWriter, r *http.Request) error {
-	c := &call{w: w, r: r, info: web.InfoOf(r.Context())}
+	c := &call{w: w, r: r, info: web.InfoOf(r.Context()), began: f.opt.Now()}
 	constantHeaders(w.Header(), r)
 	to, words := f.find(r.URL.Path)
 	if to == nil {
@@ -101,7 +113,9 @@ func (f *Face) answer(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return op.do(f, c)
+	err := op.do(f, c)
+	f.recordLogin(c, err)
+	return err
 }
 
 // constantHeaders are those of every answer: tokens, secrets and pages are kept nowhere. A client's own name for the

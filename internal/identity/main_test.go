@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/directory"
 	"github.com/acre-registry/acre/internal/identity"
@@ -48,6 +49,7 @@ type site struct {
 	db     *meta.DB
 	dir    *directory.Service
 	face   *identity.Face
+	audit  *audit.Service
 	secure *httptest.Server
 	plain  *httptest.Server
 	secret string // the owner application's
@@ -71,8 +73,9 @@ func open(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, db: db, dir: dir}
+	s.audit = audit.New(audit.Options{DB: db, Now: db.Now, Scope: func(string) string { return "/subscriptions/" + subscription }})
 	s.face = identity.New(identity.Options{
-		Directory: dir, Auth: rights, Metadata: true, MetadataSecret: shellSecret,
+		Directory: dir, Auth: rights, Metadata: true, MetadataSecret: shellSecret, Audit: s.audit, Now: db.Now,
 		Hosts: func(name string) bool { return name == "login.acre.test" || name == "127.0.0.1" },
 	})
 	s.people(ctx)

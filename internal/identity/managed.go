@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"net"
 	"net/http"
@@ -29,6 +30,7 @@ func (f *Face) metadataToken(c *call) error {
 	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
 		return errNotMetadata
 	}
+	c.login = &login{} // but for those who only look whether there is a service
 	if err := f.fromHere(c); err != nil {
 		return err
 	}
@@ -37,6 +39,7 @@ func (f *Face) metadataToken(c *call) error {
 
 // appServiceToken answers GET /msi/token, as App Service does in both of its versions.
 func (f *Face) appServiceToken(c *call) error {
+	c.login = &login{}
 	sent := c.r.Header.Get("X-Identity-Header")
 	if sent == "" {
 		sent = c.r.Header.Get("Secret")
@@ -56,6 +59,7 @@ func (f *Face) shellToken(c *call) error {
 	if !strings.EqualFold(c.r.Header.Get("Metadata"), "true") {
 		return errNotMetadata
 	}
+	c.login = &login{}
 	if err := f.fromHere(c); err != nil {
 		return err
 	}
@@ -106,11 +110,13 @@ func (f *Face) managedToken(c *call, q url.Values) error {
 		ObjectID:   first("object_id", "principal_id"),
 		ResourceID: first("msi_res_id", "mi_res_id"),
 	}
+	c.login.name = cmp.Or(ask.ClientID, ask.ObjectID, ask.ResourceID)
 	t, err := f.opt.Directory.ManagedToken(auth.As(c.r.Context(), auth.System("metadata")), ask)
 	if err != nil {
 		return err
 	}
 	c.info.Actor = t.ClientID
+	c.login.granted(t)
 	v := versionOne(t)
 	v.ClientID = t.ClientID
 	return web.WriteJSON(c.w, http.StatusOK, v)

@@ -55,16 +55,27 @@ func clientInfo(f *Face, t directory.Tokens) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"uid":"` + t.ObjectID + `","utid":"` + f.opt.Directory.Tenant() + `"}`))
 }
 
-// grant reads a request to a token endpoint.
+// grant answers a request to a token endpoint.
 func (f *Face) grant(c *call) (directory.Tokens, error) {
+	if err := f.opt.Tokens.Take(c.info.Address); err != nil {
+		return directory.Tokens{}, err
+	}
+	c.login = &login{}
 	r, err := c.request()
 	if err != nil {
 		return directory.Tokens{}, err
+	}
+	c.login.name = r.ClientID
+	if r.Grant == directory.Password && r.Username != "" {
+		c.login.name = r.Username
 	}
 	t, err := f.opt.Directory.Token(c.r.Context(), r)
 	c.info.Actor = r.ClientID
 	if t.User && r.Username != "" {
 		c.info.Actor = r.Username
+	}
+	if err == nil {
+		c.login.granted(t)
 	}
 	return t, err
 }
