@@ -47,6 +47,7 @@ type front struct {
 }
 
 func (s *Server) faces(ops http.Handler) http.Handler {
+	tokens := web.NewRate(s.config.Limits.TokenRequests, s.db.Now) // one bound for those of registries and of the directory
 	f := &front{
 		s: s,
 		data: dataplane.New(dataplane.Options{
@@ -58,11 +59,12 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 			Audit:  s.audit,
 			Pulls:  s.config.Audit.Pulls,
 			Now:    s.db.Now,
-			Tokens: web.NewRate(s.config.Limits.TokenRequests, s.db.Now),
+			Tokens: tokens,
 		}),
 		identity: identity.New(identity.Options{
 			Directory: s.directory, Auth: s.auth, Hosts: s.ownName,
 			Metadata: s.config.Dev || s.config.Identity.Metadata, MetadataSecret: s.metadataSecret(),
+			Audit: s.audit, Now: s.db.Now, Tokens: tokens,
 		}),
 		management: controlplane.New(controlplane.Options{
 			Auth: s.auth, Resources: s.resources, Audit: s.audit, Cloud: s.cloud, LoginServer: s.loginServerFor,

@@ -483,3 +483,38 @@ func TestAuditOfRequests(t *testing.T) {
 		t.Errorf("the deletion does not lead to its login: %+v, %+v", gone, rows[7])
 	}
 }
+
+// Sign-ins to the directory have rows among what belongs to no registry, and share the bound on token requests with the registries.
+func TestDirectorySignIns(t *testing.T) {
+	t.Parallel()
+	i := install(t, func(c *Config) { c.Limits.TokenRequests = 2 })
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {devOwner}, "scope": {"https://management.azure.com/.default"}}
+	signIn := func(secret string) int {
+		t.Helper()
+		form.Set("client_secret", secret)
+		res, _ := ask(t, i.public, "POST", "https://login.acre.localhost/"+devTenant+"/oauth2/v2.0/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+		return res.StatusCode
+	}
+	if got := []int{signIn(devSecret), signIn("wrong"), signIn(devSecret)}; !slices.Equal(got, []int{200, 401, 429}) {
+		t.Errorf("answers %d", got)
+	}
+	if res, body := ask(t, i.public, "GET", "https://acre.azurecr.io/oauth2/token", nil); res.StatusCode != 429 {
+		t.Errorf("the registry gives tokens on: %d %s", res.StatusCode, body)
+	}
+	want := []string{devOwner + " 200 ", devOwner + " 401 AADSTS7000215"}
+	var got []string
+	ctx := auth.As(t.Context(), auth.System("test"))
+	for len(got) < len(want) && ctx.Err() == nil { // they are written within a tenth of a second
+		page, err := i.audit.Query(ctx, audit.Query{Category: acr.LoginEvents})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		for _, row := range slices.Backward(page.Rows) {
+			got = append(got, row.Identity+" "+row.ResultDescription+" "+row.Reason)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("rows %q, want %q", got, want)
+	}
+}
