@@ -145,6 +145,9 @@ func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, med
 		return oci.Descriptor{}, fault.New(fault.DigestInvalid, "the manifest's digest is %s, not %s", got, d)
 	}
 	ref.Digest = d
+	if err := r.mayOn(ctx, repo, ref, acr.Push); err != nil { // a condition may speak of the digest, which is known only now
+		return oci.Descriptor{}, err
+	}
 	overwrite := r.mayMove(ctx, repo, ref)
 	err = r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
 		return r.putManifest(ctx, tx, repo, ref, overwrite, parsed, body)

@@ -404,6 +404,19 @@ func TestCatalogOfWhatMayBeRead(t *testing.T) {
 	}
 }
 
+// A condition on the digest holds for a push by tag too, whose digest the client does not say.
+func TestPushUnderAConditionOnTheDigest(t *testing.T) {
+	t.Parallel()
+	i := install(t, nil)
+	i.edit(t, func(r *acr.Registry) { r.Permissions = acr.AbacPermissions })
+	const writer = "2a1e307c-b015-4ebd-883e-5b7698a07328" // Container Registry Repository Writer
+	client, secret := i.somebody(t, writer, "@Request[Microsoft.ContainerRegistry/registries/repositories:digest] StringStartsWith 'sha256:not one'")
+	token := i.access(t, "acre.azurecr.io", i.entra(t, client, secret, forRegistries), "repository:app:pull,push")
+	if status, body := i.push(t, token, "app", "v1", "one"); status != 401 {
+		t.Errorf("a push of another digest: %d %s", status, body)
+	}
+}
+
 // Who may create and not overwrite pushes new tags, the same again, and moves none.
 func TestCreateWithoutOverwrite(t *testing.T) {
 	t.Parallel()
