@@ -56,6 +56,9 @@ func Main(ctx context.Context, o Options) int {
 	switch {
 	case a.signingIn:
 		hint = "" // the token endpoint says what is wrong
+		if strings.Contains(err.Error(), wrongPassword) {
+			hint = "Where the owner's password is lost, acre admin reset-owner makes a new one on the server's machine."
+		}
 	case cmd.Name() == "login":
 		hint = loginHints[kind]
 	case a.signedIn:
@@ -66,6 +69,9 @@ func Main(ctx context.Context, o Options) int {
 	}
 	return exitCode(kind)
 }
+
+// wrongPassword is a token endpoint's number for it.
+const wrongPassword = "AADSTS50126"
 
 // app is one run: its surroundings and the flags that all verbs share.
 type app struct {
