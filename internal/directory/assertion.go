@@ -111,7 +111,7 @@ func (s *Service) signedAssertion(ctx context.Context, app acr.Application, r Re
 	}
 	if len(says.Audience) != 1 || !s.isTokenEndpoint(r.Origin, says.Audience[0]) {
 		return "", refuse(assertionAudience, "Client assertion audience claim does not match Realm issuer. Review the documentation: "+
-			"the audience is the token endpoint, %s/%s/oauth2/v2.0/token.", r.Origin, s.opt.Tenant)
+			"the audience is the token endpoint under a name that this server knows for its own, %s/%s/oauth2/v2.0/token, or the issuer, %s.", r.Origin, s.opt.Tenant, s.opt.Issuer)
 	}
 	if err := s.firstUse(ctx, app.AppID, r, says.ID, expires); err != nil {
 		return "", err

@@ -76,6 +76,12 @@ func TestCertificateAssertion(t *testing.T) {
 			t.Errorf("%s for %s: %d, want %d", tt.alg, tt.audience, got, tt.status)
 		}
 	}
+	// One for somebody else's host, passed on under that host's name.
+	relayed := encode("grant_type", "client_credentials", "client_id", ownerApp, "scope", arm+"/.default",
+		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", sign(jose.RS256, "https://login.other.example"+v2))
+	if got := s.do("POST", v2, relayed, "Host", "login.other.example"); got.StatusCode != 401 {
+		t.Errorf("an assertion for another host under its name: %d", got.StatusCode)
+	}
 	assertion := sign(jose.RS256, s.secure.URL+v2)
 	if first, again := send(v2, assertion), send(v2, assertion); first != 200 || again != 401 {
 		t.Errorf("an assertion twice: %d, %d", first, again)

@@ -21,6 +21,16 @@ func host(r *http.Request) string { return r.Host }
 // origin is where the client finds us: every URL in an answer begins with it.
 func origin(r *http.Request) string { return web.Scheme(r) + "://" + host(r) }
 
+// assertionOrigin is the origin that assertions of clients may be made out to: the one they came by where that is this
+// server's for sure, else none but the issuer. What was signed for somebody else's host must not hold because it is
+// passed on under that host's name.
+func (f *Face) assertionOrigin(r *http.Request) string {
+	if !f.ownHost(r.Host) {
+		return ""
+	}
+	return origin(r)
+}
+
 // metadata is an OpenID Provider's (OpenID Connect Discovery 1.0), as Entra fills it in.
 type metadata struct {
 	TokenEndpoint    string   `json:"token_endpoint"`

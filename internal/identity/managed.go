@@ -73,17 +73,22 @@ func (f *Face) shellToken(c *call) error {
 // fromHere refuses who is not on this machine, came through a proxy on it, or was led here by a name of somebody else's: a
 // page in a browser here could ask under a name of its own that it has pointed at this machine. Errors: fault.Blocked.
 func (f *Face) fromHere(c *call) error {
-	name := strings.ToLower(hostName(c.r.Host))
-	_, notIP := netip.ParseAddr(name)
 	switch a := c.info.Address; {
 	case c.r.Header.Get("X-Forwarded-For") != "" || c.r.Header.Get("Forwarded") != "":
 		return fault.New(fault.Blocked, "tokens of managed identities are for programs on this machine, and not for proxies")
 	case !a.IsLoopback():
 		return fault.New(fault.Blocked, "tokens of managed identities are for programs on this machine, and %s is not its address", a)
-	case notIP != nil && name != "localhost" && (f.opt.Hosts == nil || !f.opt.Hosts(name)):
-		return fault.New(fault.Blocked, "tokens of managed identities are not given out under the name %.100q", name)
+	case !f.ownHost(c.r.Host):
+		return fault.New(fault.Blocked, "tokens of managed identities are not given out under the name %.100q", hostName(c.r.Host))
 	}
 	return nil
+}
+
+// ownHost tells whether a host is surely this server: an address, this machine, or one of its names.
+func (f *Face) ownHost(host string) bool {
+	name := strings.ToLower(hostName(host))
+	_, notIP := netip.ParseAddr(name)
+	return notIP == nil || name == "localhost" || f.opt.Hosts != nil && f.opt.Hosts(name)
 }
 
 // hostName is a host without its port and brackets.

@@ -62,6 +62,7 @@ func (f *Face) grant(c *call) (directory.Tokens, error) {
 	}
 	c.login = &login{}
 	r, err := c.request()
+	r.Origin = f.assertionOrigin(c.r)
 	if err != nil {
 		return directory.Tokens{}, err
 	}
@@ -92,7 +93,7 @@ func (c *call) request() (directory.Request, error) {
 		tenant = c.words[0]
 	}
 	r := directory.Request{
-		Tenant: tenant, Origin: origin(c.r), Address: c.info.Address.String(),
+		Tenant: tenant, Address: c.info.Address.String(),
 		Grant: form.Get("grant_type"), ClientID: form.Get("client_id"), Secret: form.Get("client_secret"),
 		AssertionType: form.Get("client_assertion_type"), Assertion: form.Get("client_assertion"),
 		Scope: form.Get("scope"), Resource: form.Get("resource"), Username: form.Get("username"), Password: form.Get("password"),
