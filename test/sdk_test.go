@@ -2,11 +2,18 @@ package test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -69,19 +76,79 @@ func TestGoSDK(t *testing.T) {
 		cred, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: opt})
 		seen(t, cred, err)
 	})
-	t.Run("azure cli", func(t *testing.T) {
-		root, err := filepath.Abs("..")
+}
+
+// A certificate proves a service principal to Microsoft's Go client, with and without its chain sent along.
+func TestGoSDKCertificate(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	if _, _, err := c.admin(t).pushImage("team/app", "v1", []byte("a layer")); err != nil {
+		t.Fatal(err)
+	}
+	s := c.cli(t)
+	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour)}
+	cert := must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))(t)))(t)
+	file := s.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
+	var sp principal
+	out := s.run(c.acre, "ad", "sp", "create-for-rbac", "--name", "signer", "--cert", "@"+file, "--role", "AcrPull", "--scopes", cloudID, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &sp); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	opt := policy.ClientOptions{Transport: &http.Client{Transport: c.transport(t)}}
+	for _, chain := range []bool{false, true} {
+		cred, err := azidentity.NewClientCertificateCredential(devTenant, sp.AppID, []*x509.Certificate{cert}, key, &azidentity.ClientCertificateCredentialOptions{ClientOptions: opt, SendCertificateChain: chain})
 		if err != nil {
 			t.Fatal(err)
 		}
+		if got := c.list(t, cred, opt); strings.Join(got, " ") != "team/app" {
+			t.Errorf("chain sent %t: repositories %v", chain, got)
+		}
+	}
+}
+
+// What Microsoft's Go client finds by itself: a secret in the environment, and az.
+func TestGoSDKEnvironment(t *testing.T) { // not in parallel, for it sets the environment
+	c := startCloud(t)
+	if _, _, err := c.admin(t).pushImage("team/app", "v1", []byte("a layer")); err != nil {
+		t.Fatal(err)
+	}
+	opt := policy.ClientOptions{Transport: &http.Client{Transport: c.transport(t)}}
+	t.Run("default chain", func(t *testing.T) {
+		t.Setenv("AZURE_TENANT_ID", devTenant)
+		t.Setenv("AZURE_CLIENT_ID", devOwner)
+		t.Setenv("AZURE_CLIENT_SECRET", devSecret)
+		cred, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: opt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.list(t, cred, opt); strings.Join(got, " ") != "team/app" {
+			t.Errorf("repositories: %v", got)
+		}
+	})
+	t.Run("azure cli", func(t *testing.T) {
+		root := must(filepath.Abs(".."))(t)
 		program := filepath.Join(root, ".cache/az/bin/az")
 		if _, err := os.Stat(program); err != nil {
 			missing(t, "%s is not installed: run scripts/install-test-tools.sh", program)
 		}
 		a := newAz(t, c, program, false).asOwner()
-		token := a.do("account", "get-access-token", "--resource", "https://containerregistry.azure.net", "--query", "accessToken", "-o", "tsv")
-		if strings.Count(token, ".") != 2 {
-			t.Errorf("az account get-access-token: %q", token)
+		script := "#!/bin/sh\nexport"
+		for _, v := range a.env {
+			name, value, _ := strings.Cut(v, "=")
+			script += " " + name + "='" + value + "'"
+		}
+		a.write("bin/az", script+"\nexec "+program+" \"$@\"\n")
+		if err := os.Chmod(a.path("bin/az"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", a.path("bin")+":"+os.Getenv("PATH"))
+		cred, err := azidentity.NewAzureCLICredential(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.list(t, cred, opt); strings.Join(got, " ") != "team/app" {
+			t.Errorf("repositories: %v", got)
 		}
 	})
 }
