@@ -2,18 +2,12 @@ package test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -86,18 +80,23 @@ func TestGoSDKCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.cli(t)
-	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour)}
-	cert := must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))(t)))(t)
-	file := s.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
 	var sp principal
-	out := s.run(c.acre, "ad", "sp", "create-for-rbac", "--name", "signer", "--cert", "@"+file, "--role", "AcrPull", "--scopes", cloudID, "-o", "json")
+	out := s.run(c.acre, "ad", "sp", "create-for-rbac", "--name", "signer", "--create-cert", "--role", "AcrPull", "--scopes", cloudID, "--only-show-errors", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &sp); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
+	if info := must(os.Stat(sp.File))(t); info.Mode().Perm() != 0o600 {
+		t.Errorf("the private key's file has mode %o", info.Mode().Perm())
+	}
+	own := s.with("ACRE_CONFIG_DIR=" + s.path("signer"))
+	own.run(c.acre, "login", "--service-principal", "-u", sp.AppID, "--certificate", sp.File, "--tenant", devTenant)
+	certs, key, err := azidentity.ParseCertificates(must(os.ReadFile(sp.File))(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	opt := policy.ClientOptions{Transport: &http.Client{Transport: c.transport(t)}}
 	for _, chain := range []bool{false, true} {
-		cred, err := azidentity.NewClientCertificateCredential(devTenant, sp.AppID, []*x509.Certificate{cert}, key, &azidentity.ClientCertificateCredentialOptions{ClientOptions: opt, SendCertificateChain: chain})
+		cred, err := azidentity.NewClientCertificateCredential(devTenant, sp.AppID, certs, key, &azidentity.ClientCertificateCredentialOptions{ClientOptions: opt, SendCertificateChain: chain})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,10 +2,15 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
 	"strings"
@@ -38,7 +43,8 @@ const secretWarning = "Keep the secret now: it is not shown again, and whoever h
 type secretSettings struct {
 	name, end, certificate string
 	years                  int
-	add                    bool
+	add, make              bool
+	file                   string // where the certificate that was made is, with its private key
 }
 
 func (set *secretSettings) flags(cmd *cobra.Command) {
@@ -46,8 +52,12 @@ func (set *secretSettings) flags(cmd *cobra.Command) {
 	f.IntVar(&set.years, "years", 0, "for how many years it holds (default 1)")
 	f.StringVar(&set.end, "end-date", "", "until when it holds, such as 2030-12-31 or 2030-12-31T11:59:59+00:00")
 	f.StringVar(&set.certificate, "cert", "", "a certificate instead of a secret: @FILE, or the text of PEM, without the private key")
+	f.BoolVar(&set.make, "create-cert", false, "make a certificate instead of a secret; it is written to a file with its private key")
 	f.BoolVar(&set.add, "append", false, "keep those there are")
 }
+
+// byCertificate tells whether a certificate is to take the secret's place.
+func (set *secretSettings) byCertificate() bool { return set.certificate != "" || set.make }
 
 // period is from when to when a new secret holds.
 func (set *secretSettings) period(now time.Time) (start, end time.Time, err error) {
@@ -70,8 +80,16 @@ func (set *secretSettings) period(now time.Time) (start, end time.Time, err erro
 	return start, end, fault.New(fault.Invalid, "--end-date %q is no time: write it like 2030-12-31 or 2030-12-31T11:59:59+00:00", set.end)
 }
 
-// key reads the certificate of --cert as the directory takes it.
+// key reads the certificate of --cert, or makes that of --create-cert, as the directory takes it.
 func (set *secretSettings) key(start, end time.Time) (object, error) {
+	if set.make {
+		if set.certificate != "" {
+			return nil, fault.New(fault.Invalid, "--cert and --create-cert exclude each other")
+		}
+		if err := set.makeCertificate(start, end); err != nil {
+			return nil, err
+		}
+	}
 	text := []byte(set.certificate)
 	if file, ok := strings.CutPrefix(set.certificate, "@"); ok {
 		var err error
@@ -90,6 +108,47 @@ func (set *secretSettings) key(start, end time.Time) (object, error) {
 	}, nil
 }
 
+// makeCertificate makes a certificate that signs itself and writes it, with its private key, to a new file in the user's
+// home directory, as az does.
+func (set *secretSettings) makeCertificate(start, end time.Time) error {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes([]byte(rand.Text())[:16]), Subject: pkix.Name{CommonName: "acre login"},
+		NotBefore: start, NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(home, "acre-*.pem") // for its owner only
+	if err != nil {
+		return err
+	}
+	set.file, set.certificate = f.Name(), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	_, err = f.Write(append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), set.certificate...))
+	return errors.Join(err, f.Close())
+}
+
+// madeFile adds to a result where the certificate that was made is.
+func (set *secretSettings) madeFile(a *app, result object) {
+	if set.file != "" {
+		result["fileWithCertAndPrivateKey"] = set.file
+		a.warn("Keep %s in a safe place: whoever has it is this service principal. To sign in: acre login --service-principal -u %s --certificate %s",
+			set.file, text(result, "appId"), set.file)
+	}
+}
+
 func (a *app) credentialReset(of credentialsOf) *cobra.Command {
 	var set secretSettings
 	var id string
@@ -103,14 +162,14 @@ func (a *app) credentialReset(of credentialsOf) *cobra.Command {
 				return err
 			}
 			var key object
-			if set.certificate != "" {
-				if key, err = set.key(start, end); err != nil {
-					return err
-				}
-			}
 			o, err := of.get(ctx, p, id)
 			if err != nil {
 				return err
+			}
+			if set.byCertificate() {
+				if key, err = set.key(start, end); err != nil {
+					return err
+				}
 			}
 			password, err := p.resetSecret(ctx, of, o, set, key, start, end)
 			if err != nil && password == "" {
@@ -121,6 +180,7 @@ func (a *app) credentialReset(of credentialsOf) *cobra.Command {
 				result["password"] = password
 				a.warn(secretWarning)
 			}
+			set.madeFile(a, result)
 			return errors.Join(p.print(result), err)
 		}),
 	}

@@ -67,6 +67,7 @@ func (a *app) principalCreateForRBAC() *cobra.Command {
 		Use: "create-for-rbac", Short: "Make an application, its service principal and a secret, and give it a role", Args: noArgs,
 		Long: "Make an application, its service principal and a secret, which is shown this once, and give it a role if --role says which.",
 		Example: `  acre ad sp create-for-rbac -n ci --role AcrPush --scopes "$(acre show -n mainreg --query id -o tsv)"
+  acre ad sp create-for-rbac -n ci --create-cert
   acre ad sp create-for-rbac -n ci --cert @certificate.pem`,
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			got, err := p.createForRBAC(ctx, set)
@@ -125,11 +126,15 @@ func (p *plane) createForRBAC(ctx context.Context, set rbacSettings) (object, er
 		set.name = "acre-" + now.UTC().Format("2006-01-02-15-04-05")
 	}
 	body := object{"displayName": set.name}
-	if set.certificate != "" {
-		key, err := (&secretSettings{certificate: set.certificate}).key(start, end)
+	withCert := set.byCertificate()
+	if withCert {
+		unnamed := set.secretSettings
+		unnamed.name = ""
+		key, err := unnamed.key(start, end)
 		if err != nil {
 			return nil, err
 		}
+		set.file = unnamed.file
 		body["keyCredentials"] = []object{key}
 	}
 	app, err := p.createApp(ctx, set.name, body)
@@ -147,7 +152,8 @@ func (p *plane) createForRBAC(ctx context.Context, set rbacSettings) (object, er
 		return nil, err
 	}
 	result := object{"appId": id, "displayName": set.name, "password": nil, "tenant": p.who.Tenant}
-	if set.certificate == "" && (set.password == nil || *set.password) {
+	set.madeFile(p.app, result)
+	if !withCert && (set.password == nil || *set.password) {
 		of := credentialsOf{kind: "applications", word: "app"}
 		secret, err := p.resetSecret(ctx, of, app, secretSettings{name: "rbac"}, nil, start, end)
 		if secret == "" {
