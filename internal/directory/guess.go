@@ -28,10 +28,10 @@ const (
 )
 
 // How many wait for a password's check, and for how long a failure keeps its place after it, as a multiple of what the
-// check took: wrong passwords have at most a quarter of one processor in two.
+// check took: wrong passwords have at most an eighth of one processor in two.
 const (
 	maxWaiting = 16
-	rest       = 3
+	rest       = 7
 )
 
 // remembered is for how long a password that was right is right again without a check.
