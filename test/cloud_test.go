@@ -139,12 +139,25 @@ type az struct {
 // eachAz runs a journey with the newest and the oldest supported Azure CLI against one cloud.
 func eachAz(t *testing.T, journey func(t *testing.T, c *cloud, a az)) {
 	t.Helper()
+	withAz(t, journey, "newest", "oldest")
+}
+
+// newestAz runs a journey that the oldest one cannot make.
+func newestAz(t *testing.T, journey func(t *testing.T, c *cloud, a az)) {
+	t.Helper()
+	withAz(t, journey, "newest")
+}
+
+func withAz(t *testing.T, journey func(t *testing.T, c *cloud, a az), versions ...string) {
+	t.Helper()
 	t.Parallel()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, program := range map[string]string{"newest": filepath.Join(root, ".cache/az/bin/az"), "oldest": "/usr/bin/az"} {
+	programs := map[string]string{"newest": filepath.Join(root, ".cache/az/bin/az"), "oldest": "/usr/bin/az"}
+	for _, name := range versions {
+		program := programs[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := os.Stat(program); err != nil {
