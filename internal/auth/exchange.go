@@ -130,8 +130,10 @@ func (s *Service) ownGraph(audience string) bool {
 var (
 	invalidToken  = fault.Code{Kind: fault.Unauthenticated, Name: "InvalidAuthenticationToken"}
 	wrongAudience = fault.Code{Kind: fault.Unauthenticated, Name: "InvalidAuthenticationTokenAudience"}
-	expiredToken  = fault.Code{Kind: fault.Unauthenticated, Name: "ExpiredAuthenticationToken"}
 )
+
+// ExpiredToken is what Principals call a token whose time is over, and the management API too.
+var ExpiredToken = fault.Code{Kind: fault.Unauthenticated, Name: "ExpiredAuthenticationToken"}
 
 func (s *Service) entra(ctx context.Context, token string, audiences []string, own func(audience string) bool) (Identity, error) {
 	if s.opt.Principals == nil {
@@ -139,12 +141,12 @@ func (s *Service) entra(ctx context.Context, token string, audiences []string, o
 	}
 	v, err := s.opt.Principals.Verify(ctx, token)
 	switch {
+	case err != nil && fault.Of(err).Code == ExpiredToken.Name:
+		return Identity{}, fault.New(ExpiredToken, "The access token has expired.")
 	case fault.KindOf(err) == fault.Unauthenticated:
 		return Identity{}, &fault.Error{Kind: fault.Unauthenticated, Code: invalidToken.Name, Message: "The access token is invalid: " + fault.Of(err).Message, Err: err}
 	case err != nil:
 		return Identity{}, plain(err)
-	case !v.Expires.IsZero() && !s.opt.DB.Now().Before(v.Expires):
-		return Identity{}, fault.New(expiredToken, "The access token expired at %s.", v.Expires.UTC().Format("01/02/2006 15:04:05"))
 	case !isFor(v.Audience, audiences) && !own(v.Audience):
 		return Identity{}, fault.New(wrongAudience, "The access token has been obtained for wrong audience or resource '%.200s'. It should exactly match "+
 			"with one of the allowed audiences '%s/'.", v.Audience, strings.Join(audiences[:2], "/','"))

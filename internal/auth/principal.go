@@ -42,7 +42,7 @@ type Verified struct {
 
 // Principals is what auth needs of the directory; serve introduces them.
 type Principals interface {
-	// Verify checks an Entra-style access token, of our own issuer or of a trusted one. Errors: fault.Unauthenticated;
+	// Verify checks an Entra-style access token, of our own issuer or of a trusted one. Errors: ExpiredToken, fault.Unauthenticated;
 	// fault.Unavailable where the issuer's keys cannot be had.
 	Verify(ctx context.Context, token string) (Verified, error)
 	// Login checks a client ID and secret, or a user name and password. Errors: fault.Unauthenticated, fault.TooMany;

@@ -51,7 +51,11 @@ func (d *tenant) remove(p Principal) {
 func (d *tenant) Verify(_ context.Context, token string) (Verified, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if v, ok := d.tokens[token]; ok {
+	v, ok := d.tokens[token]
+	switch {
+	case ok && token == "expired":
+		return Verified{}, fault.New(ExpiredToken, "it has expired")
+	case ok:
 		return v, nil
 	}
 	return Verified{}, fault.New(fault.Unauthenticated, "the signature does not hold")

@@ -18,6 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/fault"
 )
 
@@ -105,7 +106,7 @@ func (is *issuers) verify(ctx context.Context, issuer, keysURL, token string) (m
 	case life.Expires == nil || !(*life.Expires < 1e11):
 		return nil, bad("it does not say when it ends")
 	case now >= *life.Expires+foreignLate.Seconds():
-		return nil, bad("it has expired")
+		return nil, fault.New(auth.ExpiredToken, "the token is not valid: it has expired")
 	case life.NotBefore != nil && !(*life.NotBefore <= now+foreignSkew.Seconds()), life.IssuedAt != nil && !(*life.IssuedAt <= now+foreignSkew.Seconds()):
 		return nil, bad("it is not valid yet; check the clock")
 	}

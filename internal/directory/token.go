@@ -161,7 +161,7 @@ func (s *Service) parse(ctx context.Context, value string) (claims, error) {
 	case c.Tenant != s.opt.Tenant:
 		return c, bad("it is of another tenant")
 	case now >= c.Expires:
-		return c, bad("it has expired; log in again")
+		return c, fault.New(auth.ExpiredToken, "the token is not valid: it has expired; log in again")
 	case now < c.NotBefore:
 		return c, bad("it is not valid yet; check the clock")
 	}
