@@ -105,8 +105,21 @@ func TestLimits(t *testing.T) {
 		sku               string
 		tokens, maps, ips int
 	}{{"Basic", 100, 100, 0}, {"Standard", 500, 500, 0}, {"Premium", 50_000, 50_000, 10_000}, {"Classic", 0, 0, 0}} {
-		if l := acr.Limits(tt.sku); l.Tokens != tt.tokens || l.ScopeMaps != tt.maps || l.IPRules != tt.ips {
+		if l := acr.DefaultTiers()[tt.sku]; l.Tokens != tt.tokens || l.ScopeMaps != tt.maps || l.IPRules != tt.ips {
 			t.Errorf("%s: %+v", tt.sku, l)
+		}
+	}
+}
+
+func TestParseTiers(t *testing.T) {
+	t.Parallel()
+	tiers, err := acr.ParseTiers([]string{"Basic.webhooks=5", " Premium.maxStorageGiB=7 "})
+	if err != nil || tiers["Basic"].Webhooks != 5 || tiers["Premium"].MaxStorage != 7 || tiers["Standard"] != acr.DefaultTiers()["Standard"] {
+		t.Errorf("%+v, %v", tiers, err)
+	}
+	for _, bad := range []string{"", "Basic", "Basic.webhooks", "Basic.webhooks=", "Basic.webhooks=-1", "basic.webhooks=1", "Classic.tokens=1", "Basic.sku=1", "Basic.tokens=9999999999"} {
+		if _, err := acr.ParseTiers([]string{bad}); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "TIER.LIMIT=NUMBER") {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }

@@ -167,7 +167,7 @@ func TestTokenLimits(t *testing.T) {
 	each(t, func(s *server) {
 		reg := scopeR + "basic1"
 		s.want(201, "PUT", reg, object{"location": "local", "sku": object{"name": "Basic"}})
-		full := acr.Limits("Basic").Tokens
+		full := acr.DefaultTiers()["Basic"].Tokens
 		s.ok(s.db.Update(t.Context(), func(tx *meta.Tx) error {
 			id := s.resources.RegistryID("basic1")
 			for i := range full - 1 {

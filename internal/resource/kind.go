@@ -25,6 +25,7 @@ type Kind[R acr.Resource] struct {
 	scope    func(id arm.ID) string   // what rights are asked on; nil: the ID
 	tenant   bool                     // it belongs to the whole tenant: rights are asked on the subscription, where owners are
 	system   func() []R               // what every parent has and nobody changes
+	given    func(in Parent) []R      // what every parent has until somebody changes it; release refuses to remove it
 	complete func(c *Change[R]) error // settles what the document leaves open, before it is written
 	check    func(c *Change[R]) error // holds it against the rest of the store, once it is written
 	release  func(c *Change[R]) error // refuses a removal, or takes along what goes with it; Old is what is removed
@@ -114,7 +115,7 @@ func (k *Kind[R]) get(tx *meta.Tx, id arm.ID) (Kept[R], error) {
 			}
 		}
 	}
-	r, version, err := meta.Get[R](tx, id)
+	r, version, err := k.read(tx, id, in)
 	if errors.Is(err, fault.NotFound) {
 		return Kept[R]{}, missing(id)
 	}
@@ -128,13 +129,30 @@ func (k *Kind[R]) get(tx *meta.Tx, id arm.ID) (Kept[R], error) {
 	return kept, err
 }
 
+// read is the document of a resource and its version, 0 for what its parent is given. Errors: fault.NotFound.
+func (k *Kind[R]) read(tx *meta.Tx, id arm.ID, in Parent) (R, int64, error) {
+	r, version, err := meta.Get[R](tx, id)
+	if k.given != nil && errors.Is(err, fault.NotFound) {
+		for _, r := range k.given(in) {
+			if strings.EqualFold(k.name(r), id.Name()) {
+				return r, 0, nil
+			}
+		}
+	}
+	return r, version, err
+}
+
 // id is the resource's ID as it is shown.
 func (k *Kind[R]) id(asked arm.ID, in Parent, r R) arm.ID {
 	if reg, ok := any(r).(acr.Registry); ok {
 		return k.s.IDOf(reg)
 	}
 	if in.Name != "" {
-		return in.ID.Child(k.types[len(k.types)-1], k.name(r))
+		id, last := in.ID, len(k.types)-1
+		for i := 1; i < last; i++ {
+			id = id.Child(k.types[i], asked.Names[i])
+		}
+		return id.Child(k.types[last], k.name(r))
 	}
 	id := arm.ID{Provider: k.provider, Types: k.types[len(k.types)-1:], Names: []string{k.name(r)}}
 	if asked.Subscription != "" {
@@ -175,6 +193,11 @@ func (k *Kind[R]) list(ctx context.Context, tx *meta.Tx, parent string, p Page, 
 			list = append(list, Kept[R]{ID: k.id(inside, in, r), Doc: r, In: in})
 		}
 	}
+	if p.After == "" {
+		if list, err = k.untouched(ctx, tx, list, inside, in, whole); err != nil {
+			return nil, "", err
+		}
+	}
 	docs, err := meta.ListUnder[R](tx, arm.CleanScope(parent), p.After, p.limit()+1)
 	if err != nil {
 		return nil, "", err
@@ -196,6 +219,24 @@ func (k *Kind[R]) list(ctx context.Context, tx *meta.Tx, parent string, p Page, 
 		list = append(list, kept)
 	}
 	return list, more, nil
+}
+
+// untouched adds what the parent is given and nobody has changed.
+func (k *Kind[R]) untouched(ctx context.Context, tx *meta.Tx, list []Kept[R], inside arm.ID, in Parent, whole bool) ([]Kept[R], error) {
+	if k.given == nil {
+		return list, nil
+	}
+	for _, r := range k.given(in) {
+		id := k.id(inside, in, r)
+		_, version, err := k.read(tx, id, in)
+		if err != nil {
+			return nil, err
+		}
+		if version == 0 && (whole || k.allowed(ctx, id, "read") == nil) {
+			list = append(list, Kept[R]{ID: id, Doc: r, In: in})
+		}
+	}
+	return list, nil
 }
 
 // How says what Put does with what is there, or is not.
@@ -229,7 +270,7 @@ func (k *Kind[R]) put(ctx context.Context, tx *meta.Tx, id arm.ID, how How, edit
 	if err != nil {
 		return Kept[R]{}, false, err
 	}
-	old, version, err := meta.Get[R](tx, id)
+	old, version, err := k.read(tx, id, in)
 	created := errors.Is(err, fault.NotFound)
 	switch {
 	case created && how == UpdateOnly:
@@ -279,15 +320,17 @@ func (k *Kind[R]) delete(ctx context.Context, tx *meta.Tx, id arm.ID) (existed b
 	if err != nil {
 		return false, err
 	}
-	old, _, err := meta.Get[R](tx, id)
+	old, version, err := k.read(tx, id, in)
 	if errors.Is(err, fault.NotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	if existed, err = meta.Delete(tx, id); err != nil || !existed {
-		return existed, err
+	if version > 0 {
+		if existed, err = meta.Delete(tx, id); err != nil || !existed {
+			return existed, err
+		}
 	}
 	tx.OnCommit(k.s.opt.Registries.Forget)
 	return true, k.release(&Change[R]{ctx: ctx, tx: tx, ID: id, Old: &old, In: in})

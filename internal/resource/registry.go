@@ -78,11 +78,11 @@ func (s *Service) completeRegistry(c *Change[acr.Registry]) error {
 		return err
 	}
 	s.stamp(c.ctx, &r.System)
-	return checkTier(*r)
+	return s.checkTier(*r)
 }
 
 // checkTier holds settings against the registry's tier; only what differs from the default needs one.
-func checkTier(r acr.Registry) error {
+func (s *Service) checkTier(r acr.Registry) error {
 	if r.SKU == "Premium" {
 		return nil
 	}
@@ -94,7 +94,7 @@ func checkTier(r acr.Registry) error {
 		return fault.New(wrongTier, "%s are not supported for the SKU %s of registry %s: they need Premium.", what, r.SKU, r.Name)
 	}
 	switch n := r.Network; {
-	case n.DefaultAction == acr.Deny || len(n.IPRules) > acr.Limits(r.SKU).IPRules:
+	case n.DefaultAction == acr.Deny || len(n.IPRules) > s.limits(r.SKU).IPRules:
 		return needs("Network rules")
 	case len(n.Rules) > 0 || n.LogOnly:
 		return needs("Access rules")

@@ -33,6 +33,8 @@ type Options struct {
 	Installation Installation
 	// Principals tells whom roles may be assigned to; nil: whoever is named.
 	Principals auth.Principals
+	// Tiers are what registries of each tier may have; nil: acr.DefaultTiers.
+	Tiers acr.Tiers
 	// Identities keeps the service principals of managed identities; nil: there are none.
 	Identities Identities
 }
@@ -60,6 +62,9 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	doc, err := json.Marshal(proposed)
 	if err != nil {
 		return nil, err
+	}
+	if opt.Tiers == nil {
+		opt.Tiers = acr.DefaultTiers()
 	}
 	s := &Service{opt: opt}
 	s.kinds()
@@ -89,16 +94,20 @@ func (s *Service) kinds() {
 // Installation is under which tenant, subscription and group everything is.
 func (s *Service) Installation() Installation { return s.installation }
 
+// limits are those of a tier.
+func (s *Service) limits(sku string) acr.TierLimits { return s.opt.Tiers[sku] }
+
 // parent is the registry that a resource lies in, and zero for what lies in a group or in the tenant. Errors: not found,
 // of the subscription, the group or the registry.
 func (s *Service) parent(tx *meta.Tx, id arm.ID) (Parent, error) {
 	if err := s.inside(tx, id.Subscription, id.Group); err != nil {
 		return Parent{}, err
 	}
-	above, ok := id.Parent()
-	if !ok || id.Provider == arm.Resources {
+	if len(id.Types) < 2 || id.Provider == arm.Resources {
 		return Parent{}, nil
 	}
+	above := id
+	above.Types, above.Names = id.Types[:1:1], id.Names[:1:1]
 	reg, _, err := meta.Get[acr.Registry](tx, above)
 	if errors.Is(err, fault.NotFound) {
 		return Parent{}, missingParent(above)

@@ -28,7 +28,7 @@ func (s *Service) scopeMaps() *Kind[acr.ScopeMap] {
 			if c.Old != nil {
 				return nil
 			}
-			return checkLimit[acr.ScopeMap](c.tx, c.In, "scope maps", acr.Limits(c.In.SKU).ScopeMaps)
+			return checkLimit[acr.ScopeMap](c.tx, c.In, "scope maps", s.limits(c.In.SKU).ScopeMaps)
 		},
 		release: s.releaseScopeMap,
 	}
@@ -87,7 +87,7 @@ func (s *Service) Usages(ctx context.Context, id arm.ID) ([]Usage, error) {
 			return err
 		}
 		tokens, err := meta.CountUnder[acr.Token](tx, id.String())
-		limits := acr.Limits(kept.Doc.SKU)
+		limits := s.limits(kept.Doc.SKU)
 		out = []Usage{
 			{"IPRules", -1, int64(len(kept.Doc.Network.IPRules)), "Count"},
 			{"ScopeMaps", int64(limits.ScopeMaps), int64(maps), "Count"},

@@ -50,7 +50,7 @@ func (s *Service) checkToken(c *Change[acr.Token]) error {
 	if err != nil || c.Old != nil {
 		return err
 	}
-	return checkLimit[acr.Token](c.tx, c.In, "tokens", acr.Limits(c.In.SKU).Tokens)
+	return checkLimit[acr.Token](c.tx, c.In, "tokens", s.limits(c.In.SKU).Tokens)
 }
 
 // Generate asks for passwords of a token.

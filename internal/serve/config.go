@@ -87,6 +87,7 @@ type LimitsConfig struct {
 	Stall         time.Duration `yaml:"stall" help:"How long each MiB of a body may take, in either direction, before the connection is cut."`
 	Idle          time.Duration `yaml:"idle" help:"How long a connection without a request stays open."`
 	Stop          time.Duration `yaml:"stop" help:"How long a stop waits for requests under way."`
+	Tiers         []string      `yaml:"tiers" help:"What registries of a tier may have, where it is not the published limit: Basic.webhooks=5, Premium.maxStorageGiB=1000; the limits are tokens, scopeMaps, ipRules, vnetRules, webhooks, privateEndpoints, connectedRegistries, includedStorageGiB, maxStorageGiB."`
 	UploadExpiry  time.Duration `yaml:"uploadExpiry" help:"When an upload that nobody continued is removed."`
 }
 
@@ -235,7 +236,7 @@ func (c *Config) complete(environ []string) error {
 
 // Check says what is wrong with the values, first of all with the first.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkPlaces, c.checkAddresses, c.checkProxies, c.checkTLS, c.checkNames, c.checkLog, c.checkNumbers, c.checkTelemetry} {
+	for _, check := range []func() error{c.checkPlaces, c.checkAddresses, c.checkProxies, c.checkTiers, c.checkTLS, c.checkNames, c.checkLog, c.checkNumbers, c.checkTelemetry} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -320,6 +321,22 @@ func (c *Config) checkProxies() error {
 		}
 	}
 	return nil
+}
+
+func (c *Config) checkTiers() error {
+	if _, err := acr.ParseTiers(c.Limits.Tiers); err != nil {
+		return c.wrong("limits.tiers", "%v", err)
+	}
+	return nil
+}
+
+// tiers are the limits of each tier, after Check.
+func (c *Config) tiers() acr.Tiers {
+	tiers, err := acr.ParseTiers(c.Limits.Tiers)
+	if err != nil {
+		return acr.DefaultTiers()
+	}
+	return tiers
 }
 
 // parseRange reads an address or a range in CIDR form.

@@ -22,6 +22,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	later := &theDirectory{}
 	s.resources, err = resource.New(ctx, resource.Options{
 		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later,
+		Tiers: s.config.tiers(),
 	})
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	}
 	s.content = content.New(content.Options{
 		DB: s.db, Blobs: blob.NewStore(bucket), Log: s.log.Logger, MaxBlob: int64(s.config.Limits.MaxUpload),
-		Grace: s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry,
+		Grace: &s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry, Hurry: s.short,
 	})
 	s.audit = audit.New(audit.Options{
 		DB: s.db, Log: s.log.Logger, Now: s.db.Now, Region: acr.DefaultLocation, Keep: s.config.Audit.Keep, File: s.config.Audit.File,
