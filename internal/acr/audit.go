@@ -57,6 +57,7 @@ type AuditRow struct {
 	Identity          string         `json:"identity,omitempty"`
 	UserTenantID      string         `json:"userTenantId,omitempty"`
 	JwtID             string         `json:"jwtId,omitempty"`
+	AppID             string         `json:"appId,omitempty"` // the client by which somebody of a directory came
 	Repository        string         `json:"repository,omitempty"`
 	Tag               string         `json:"tag,omitempty"`
 	Digest            oci.Digest     `json:"digest,omitempty"`
@@ -76,9 +77,9 @@ type AuditRow struct {
 	Change   string     `json:"change,omitempty"`   // sha256 of the resource's document after the change
 	Previous oci.Digest `json:"previous,omitempty"` // where a tag moved from
 	Log      int64      `json:"log,omitempty"`      // the number in the registry's log
-	Count    int        `json:"count,omitempty"`
-	Through  int64      `json:"through,omitempty"` // of AuditTrimmed: the last row that went
-	Sum      string     `json:"sum,omitempty"`     // and its sum
+	Count    int        `json:"count,omitempty"`    // how many events the row stands for; 0 is one
+	Through  int64      `json:"through,omitempty"`  // of AuditTrimmed: the last row that went
+	Sum      string     `json:"sum,omitempty"`      // and its sum
 }
 
 // AuditSum chains a row: sha256 of the sum of the row before it and of its own bytes.

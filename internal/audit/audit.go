@@ -47,6 +47,7 @@ type Service struct {
 	jammed  atomic.Bool   // nobody waits for room until rows are written again
 	lost    atomic.Int64  // rows that no row tells of yet
 	skipped atomic.Int64  // the same of events that were left out on purpose
+	held    held          // what throttles refused
 	gone    chan struct{} // closed when nothing more is taken from the queue
 	metrics metrics
 }

@@ -27,9 +27,11 @@ type Request struct {
 // LoginEvent is a login, good or bad: a token that was given out or refused, and a password on a request.
 type LoginEvent struct {
 	Request
-	Identity string // who it was, or said to be; "" is taken from the context
-	Tenant   string // of the directory
-	JwtID    string // of the token that was given out
+	Identity  string // who it was, or said to be; "" is taken from the context
+	Tenant    string // of the directory
+	AppID     string // the client by which a user signed in, or that it is
+	JwtID     string // of the token that was given out
+	Throttled bool   // it was refused unseen, because too many came before it
 }
 
 // RepositoryEvent is something done to a repository's contents, or refused.
@@ -48,10 +50,15 @@ type RepositoryEvent struct {
 }
 
 // Login records a login. It returns at once, unless rows come in faster than they can be written for long: see Repository.
+// Those that were throttled have one row a second for each account at an address, with their number.
 func (s *Service) Login(ctx context.Context, e LoginEvent) {
 	row := s.row(ctx, e.Request, e.Identity)
 	row.Category, row.OperationName = acr.LoginEvents, acr.LoginOperation
-	row.UserTenantID, row.JwtID = e.Tenant, e.JwtID
+	row.UserTenantID, row.AppID, row.JwtID = e.Tenant, clip(e.AppID), e.JwtID
+	if e.Throttled {
+		s.held.add(e.Registry, row)
+		return
+	}
 	s.put(entry{e.Registry, row})
 }
 

@@ -36,6 +36,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case first := <-s.queue:
 			s.flush(ctx, s.gather(ctx, first))
 		case <-tick.C:
+			s.flush(ctx, s.held.take())
 			s.tend(ctx, sink)
 			if now := s.opt.Now(); s.opt.Keep > 0 && now.Sub(trimmed) >= trimTime {
 				s.logged("remove old audit rows", s.Trim(ctx))
@@ -47,6 +48,7 @@ func (s *Service) Run(ctx context.Context) error {
 			for more := true; more; more = len(s.queue) > 0 {
 				s.flush(ctx, s.take(nil))
 			}
+			s.flush(ctx, s.held.take())
 			s.tend(ctx, sink)
 			return nil
 		}

@@ -49,16 +49,20 @@ func (f *Face) record(q *request, op operation, r *http.Request, id *auth.Identi
 }
 
 // recordLogin hands a login, good or bad, to the audit; so it does who is kept out by network rules, once a second for each
-// address. What a throttle refuses leaves no row, or guessing would fill the disk.
+// address.
 func (f *Face) recordLogin(q *request, r *http.Request, failed error) {
-	if f.opt.Audit == nil || errors.Is(failed, fault.TooMany) {
+	if f.opt.Audit == nil {
 		return
 	}
 	if errors.Is(failed, fault.Blocked) && !f.recent.first(seen{registry: q.reg.ID, client: address(q)}, q.began) {
 		return
 	}
-	e := audit.LoginEvent{Request: q.audited(r, failed)}
+	e := audit.LoginEvent{Request: q.audited(r, failed), Throttled: errors.Is(failed, fault.TooMany)}
 	e.Identity, e.Tenant, e.JwtID = who(q.login.id)
+	if q.login.id != nil {
+		p, _ := q.login.id.Principal()
+		e.AppID = p.AppID
+	}
 	if e.Identity == "" {
 		e.Identity = q.login.name
 	}

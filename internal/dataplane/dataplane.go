@@ -81,6 +81,8 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 		err := f.opt.Tokens.Take(q.info.Address)
 		if err == nil {
 			err = op.do(f, q, w, r)
+		} else {
+			q.login.name, _, _ = r.BasicAuth()
 		}
 		f.recordLogin(q, r, err)
 		return err

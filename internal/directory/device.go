@@ -122,13 +122,14 @@ func hashed(code string) string {
 // deviceGuesser is the name under which tries of codes are counted.
 const deviceGuesser = "\x00device"
 
-// DeviceAsked tells which client a typed code is of, so that the user sees what they let in. Errors: a Refusal.
-func (s *Service) DeviceAsked(ctx context.Context, userCode, address string) (clientName string, err error) {
+// DeviceAsked tells which client a typed code is of, by its ID and by a name, so that the user sees what they let in.
+// Errors: a Refusal.
+func (s *Service) DeviceAsked(ctx context.Context, userCode, address string) (clientID, clientName string, err error) {
 	d, _, _, err := s.deviceTyped(ctx, userCode, address)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return s.clientName(ctx, d.Client), nil
+	return d.Client, s.clientName(ctx, d.Client), nil
 }
 
 // clientName is what a client is called on pages.

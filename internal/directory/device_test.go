@@ -36,7 +36,7 @@ func TestDevice(t *testing.T) {
 		_, err = poll(w.b, d.Code)
 		w.refused("in time", err, "authorization_pending", 70016)
 		typed := strings.ToLower(d.UserCode[:4] + "-" + d.UserCode[4:])
-		if name, err := w.b.DeviceAsked(w.Context(), typed, address); err != nil || name != "Microsoft Azure CLI" {
+		if id, name, err := w.b.DeviceAsked(w.Context(), typed, address); err != nil || !wellKnownClient(id) || name != "Microsoft Azure CLI" {
 			t.Errorf("asked by %q, %v", name, err)
 		}
 		w.refused("wrong password", w.a.DecideDevice(w.Context(), Decision{UserCode: typed, Username: u.Name, Password: "x", Address: address}), "invalid_grant", 50126)
@@ -100,7 +100,7 @@ func TestDeviceGuessing(t *testing.T) {
 	each(t, func(w *world) {
 		tries := 0
 		for ; tries < 1000; tries++ {
-			if _, err := w.a.DeviceAsked(w.Context(), newUserCode(), address); errors.Is(err, fault.TooMany) {
+			if _, _, err := w.a.DeviceAsked(w.Context(), newUserCode(), address); errors.Is(err, fault.TooMany) {
 				break
 			}
 		}

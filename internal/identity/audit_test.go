@@ -67,6 +67,18 @@ func (s *site) wantLogins(want []row, secrets ...string) []acr.AuditRow {
 	return rows
 }
 
+// wantClients compares the applications by which the sign-ins came.
+func (s *site) wantClients(rows []acr.AuditRow, want ...string) {
+	s.t.Helper()
+	got := make([]string, len(rows))
+	for i, r := range rows {
+		got[i] = r.AppID
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("clients:\n got %q\nwant %q", got, want)
+	}
+}
+
 // Every grant leaves a row, good or bad, with the number that its client was told.
 func TestTokenRows(t *testing.T) {
 	t.Parallel()
@@ -90,6 +102,7 @@ func TestTokenRows(t *testing.T) {
 		{ownerUser, "200", ""}, {ownerUser, "400", "AADSTS50126"},
 		{ownerUser, "200", ""}, {azCLI, "400", "AADSTS9002313"}, {ownerApp, "401", "AADSTS700027"}, {ownerApp, "400", "AADSTS90002"}, {"", "400", "AADSTS900144"},
 	}, refresh, user["access_token"].(string), "a wrong secret", "a wrong password", "forged", "no refresh token")
+	s.wantClients(rows, ownerApp, ownerApp, "0000ac4e-0000-4000-8000-000000000009", azCLI, azCLI, azCLI, azCLI, ownerApp, ownerApp, "")
 	if id := good.Header.Get("X-Ms-Correlation-Request-Id"); rows[0].CorrelationID != id {
 		t.Errorf("the request %s has the row of %s", id, rows[0].CorrelationID)
 	}
@@ -119,10 +132,11 @@ func TestSignInRows(t *testing.T) {
 		s.form("/common/oauth2/v2.0/token", "grant_type", "authorization_code", "client_id", azCLI, "code", code,
 			"redirect_uri", "http://localhost:8400", "code_verifier", verifier).want(t, status)
 	}
-	s.wantLogins([]row{
+	rows := s.wantLogins([]row{
 		{ownerUser, "401", "AADSTS50126"}, {ownerUser, "400", "AADSTS700054"}, {ownerUser, "400", "AADSTS50011"}, {"", "403", "AADSTS50105"},
 		{ownerUser, "200", ""}, {ownerUser, "302", ""}, {ownerUser, "200", ""}, {azCLI, "400", "AADSTS54005"},
 	}, code, verifier, "a wrong password")
+	s.wantClients(rows, azCLI, azCLI, azCLI, "", azCLI, azCLI, azCLI, azCLI)
 }
 
 // What a user decides about a device leaves a row, and so does the device's token; its questions until then leave none.
@@ -151,10 +165,11 @@ func TestDeviceRows(t *testing.T) {
 	other, again := begin()
 	s.form("/devicelogin", "user_code", again, "answer", "decline", "username", ownerUser, "password", password).want(t, 200)
 	poll(other).want(t, 400)
-	s.wantLogins([]row{
+	rows := s.wantLogins([]row{
 		{"", "401", "AADSTS70018"}, {ownerUser, "401", "AADSTS50126"}, {ownerUser, "200", ""}, {ownerUser, "200", ""}, {azCLI, "400", "AADSTS70018"},
 		{ownerUser, "200", "authorization_declined"}, {azCLI, "400", "AADSTS70018"},
 	}, code, typed, other, again, "a wrong password", "NOBODYHAS")
+	s.wantClients(rows, "", azCLI, azCLI, azCLI, azCLI, azCLI, azCLI)
 }
 
 // A managed identity's sign-in leaves a row by either endpoint; who only looks whether there is one leaves none.
@@ -170,12 +185,36 @@ func TestManagedRows(t *testing.T) {
 	s.send(s.plain, "GET", "/msi/token?resource="+arm+mine, "", "X-Identity-Header", shellSecret).want(t, 200)
 	s.send(s.plain, "GET", "/msi/token?resource="+arm+mine, "", "X-Identity-Header", "a wrong secret").want(t, 401)
 	s.send(s.plain, "POST", "/msi/token", encode("resource", arm, "msi_res_id", identityID), "Metadata", "true").want(t, 200)
-	s.wantLogins([]row{
+	rows := s.wantLogins([]row{
 		{client, "200", ""}, {tenant, "400", "AADSTS70002"}, {"", "403", "AADSTS53003"}, {client, "200", ""}, {"", "401", "invalid_client"}, {client, "200", ""},
 	}, "a wrong secret")
+	s.wantClients(rows, client, tenant, "", client, "", client)
 }
 
-// Who asks for too many tokens is told so in the words of the protocol, and when to come back; that leaves no row.
+// Who guesses has a row for each guess that was looked at, and then one for all that were turned away within a second.
+func TestGuessRows(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	guess := func(user string) answer {
+		return s.form("/common/oauth2/v2.0/token", "grant_type", "password", "client_id", azCLI, "username", user, "password", "a wrong password", "scope", arm+"/.default")
+	}
+	for range 10 {
+		guess("nobody@acre.localhost").want(t, 400)
+	}
+	for range 5 {
+		guess("nobody@acre.localhost").want(t, 429)
+	}
+	path := "/common/oauth2/v2.0/authorize?" + question()
+	s.form(path, "username", "nobody@acre.localhost", "password", "a wrong password").want(t, 429)
+	want := append(slices.Repeat([]row{{"nobody@acre.localhost", "400", "AADSTS50126"}}, 10), row{"nobody@acre.localhost", "429", "AADSTS50053"})
+	rows := s.wantLogins(want, "a wrong password")
+	s.wantClients(rows, slices.Repeat([]string{azCLI}, 11)...)
+	if n := rows[10].Count; n != 6 {
+		t.Errorf("the row of what was turned away stands for %d, want 6", n)
+	}
+}
+
+// Who asks for too many tokens is told so in the words of the protocol, and when to come back; one row says how often.
 func TestTokenRate(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -216,5 +255,8 @@ func TestTokenRate(t *testing.T) {
 	if w := ask(v2, "192.0.2.1:3"); w.Code != 200 {
 		t.Errorf("after the wait: %d %s", w.Code, w.Body)
 	}
-	s.wantLogins(slices.Repeat([]row{{ownerApp, "200", ""}}, 4))
+	rows := s.wantLogins(append(slices.Repeat([]row{{ownerApp, "200", ""}}, 4), row{"", "429", "AADSTS90055"}))
+	if n := rows[4].Count; n != 3 {
+		t.Errorf("the row of what was turned away stands for %d, want 3", n)
+	}
 }

@@ -81,8 +81,8 @@ func (f *Face) signIn(c *call) error {
 		return err
 	}
 	user := form.Get("username")
-	c.login.name = user
 	q := c.question()
+	c.login.name, c.login.client = user, q.ClientID
 	name, err := f.checkQuestion(c, q)
 	if name == "" || err != nil {
 		return err

@@ -56,7 +56,8 @@ func (f *Face) deviceSignIn(c *call) error {
 	}
 	c.login.name = form.Get("username")
 	ctx, address, code := c.r.Context(), c.info.Address.String(), form.Get("user_code")
-	name, err := f.opt.Directory.DeviceAsked(ctx, code, address)
+	client, name, err := f.opt.Directory.DeviceAsked(ctx, code, address)
+	c.login.client = client
 	if why, status, again := wrongEntry(err); again {
 		c.refused(err)
 		return show(c.w, status, "code", view{Title: "Enter the code", Action: "/devicelogin", Code: code, Wrong: why})

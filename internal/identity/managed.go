@@ -115,7 +115,7 @@ func (f *Face) managedToken(c *call, q url.Values) error {
 		ObjectID:   first("object_id", "principal_id"),
 		ResourceID: first("msi_res_id", "mi_res_id"),
 	}
-	c.login.name = cmp.Or(ask.ClientID, ask.ObjectID, ask.ResourceID)
+	c.login.name, c.login.client = cmp.Or(ask.ClientID, ask.ObjectID, ask.ResourceID), ask.ClientID
 	t, err := f.opt.Directory.ManagedToken(auth.As(c.r.Context(), auth.System("metadata")), ask)
 	if err != nil {
 		return err

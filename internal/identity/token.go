@@ -57,16 +57,16 @@ func clientInfo(f *Face, t directory.Tokens) string {
 
 // grant answers a request to a token endpoint.
 func (f *Face) grant(c *call) (directory.Tokens, error) {
+	c.login = &login{}
 	if err := f.opt.Tokens.Take(c.info.Address); err != nil {
 		return directory.Tokens{}, err
 	}
-	c.login = &login{}
 	r, err := c.request()
 	r.Origin = f.assertionOrigin(c.r)
 	if err != nil {
 		return directory.Tokens{}, err
 	}
-	c.login.name = r.ClientID
+	c.login.name, c.login.client = r.ClientID, r.ClientID
 	if r.Grant == directory.Password && r.Username != "" {
 		c.login.name = r.Username
 	}

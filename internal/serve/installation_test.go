@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -492,6 +493,9 @@ func TestAuditOfRequests(t *testing.T) {
 	if push, pull := rows[0], rows[1]; push.Digest == "" || pull.Digest != push.Digest || pull.MediaType != oci.TypeIndex || pull.Size == 0 {
 		t.Errorf("push %+v, pull %+v", push, pull)
 	}
+	if rows[6].AppID != devOwner || rows[7].AppID != devOwner || rows[4].AppID != "" {
+		t.Errorf("the clients are %q, %q and, of the admin user, %q", rows[6].AppID, rows[7].AppID, rows[4].AppID)
+	}
 	if gone := rows[8]; gone.JwtID == "" || gone.JwtID != rows[7].JwtID || gone.UserTenantID != devTenant {
 		t.Errorf("the deletion does not lead to its login: %+v, %+v", gone, rows[7])
 	}
@@ -514,20 +518,61 @@ func TestDirectorySignIns(t *testing.T) {
 	if res, body := ask(t, i.public, "GET", "https://acre.azurecr.io/oauth2/token", nil); res.StatusCode != 429 {
 		t.Errorf("the registry gives tokens on: %d %s", res.StatusCode, body)
 	}
-	want := []string{devOwner + " 200 ", devOwner + " 401 AADSTS7000215"}
-	var got []string
-	ctx := auth.As(t.Context(), auth.System("test"))
-	for len(got) < len(want) && ctx.Err() == nil { // they are written within a tenth of a second
-		page, err := i.audit.Query(ctx, audit.Query{Category: acr.LoginEvents})
+	for registry, want := range map[string][]string{
+		"":     {devOwner + " 200  0", devOwner + " 401 AADSTS7000215 0", " 429 AADSTS90055 1"},
+		"acre": {" 429 TOOMANYREQUESTS 1"},
+	} {
+		var got []string
+		ctx := auth.As(t.Context(), auth.System("test"))
+		for len(got) < len(want) && ctx.Err() == nil { // they are written within a tenth of a second, of throttles within one
+			page, err := i.audit.Query(ctx, audit.Query{Registry: registry, Category: acr.LoginEvents})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = nil
+			for _, row := range slices.Backward(page.Rows) {
+				got = append(got, fmt.Sprint(row.Identity, " ", row.ResultDescription, " ", row.Reason, " ", row.Count))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("rows of %q: %q, want %q", registry, got, want)
+		}
+	}
+}
+
+// Who guesses at a registry's passwords has a row for each guess that was looked at, and one for those turned away.
+func TestGuessesAtARegistry(t *testing.T) {
+	t.Parallel()
+	i := install(t, nil)
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("mallory:a wrong password"))
+	for n := range 14 {
+		want := 401
+		if n >= 10 {
+			want = 429
+		}
+		if res, body := ask(t, i.public, "GET", "https://acre.azurecr.io/oauth2/token", nil, "Authorization", basic); res.StatusCode != want {
+			t.Fatalf("guess %d: %d %s", n, res.StatusCode, body)
+		}
+	}
+	ctx, total := auth.As(t.Context(), auth.System("test")), 0
+	var rows []acr.AuditRow
+	for total < 14 && ctx.Err() == nil { // at the latest a second after
+		page, err := i.audit.Query(ctx, audit.Query{Registry: "acre", Category: acr.LoginEvents, Identity: "mallory"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = nil
-		for _, row := range slices.Backward(page.Rows) {
-			got = append(got, row.Identity+" "+row.ResultDescription+" "+row.Reason)
+		rows, total = page.Rows, 0
+		for _, r := range rows {
+			total += max(1, r.Count)
 		}
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("rows %q, want %q", got, want)
+	for _, r := range rows {
+		if r.CallerIPAddress != "127.0.0.1" || r.LoginServer != "acre.azurecr.io" || len(r.CorrelationID) != 36 || r.UserAgent == "" || r.DurationMs == "" ||
+			r.ResultType == "" || r.Region == "" || (r.ResultDescription == "429") != (r.Count > 0) || r.Reason == "" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if total != 14 || len(rows) > 12 { // the clock may tick once between the four
+		t.Errorf("%d rows stand for %d guesses, want 14", len(rows), total)
 	}
 }
