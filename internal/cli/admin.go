@@ -36,19 +36,21 @@ func (a *app) withOperator(run func(ctx context.Context, op *operator, args []st
 }
 
 func (a *app) gcCommand() *cobra.Command {
-	var dry bool
+	var dry, gentle bool
 	var grace time.Duration
 	cmd := &cobra.Command{
 		Use: "gc", Short: "Give back the space of what nothing refers to", Args: noArgs,
 		Long: `Run a pass of the collection that also runs by itself: blobs that no manifest refers to, abandoned uploads, and bytes
-that no row names go, once they are older than the grace period. Pushes and pulls go on meanwhile.`,
+that no row names go, once they are older than the grace period. Pushes and pulls go on meanwhile, slower while the pass
+takes what it finds as fast as it can; with --gentle it rests as the pass that runs by itself does.`,
 		Example: "  acre admin gc --dry-run\n  acre admin gc --grace 24h",
 	}
 	cmd.RunE = a.withOperator(func(ctx context.Context, op *operator, _ []string) error {
 		body := struct {
 			DryRun bool   `json:"dryRun"`
+			Gentle bool   `json:"gentle,omitempty"`
 			Grace  string `json:"grace,omitempty"`
-		}{DryRun: dry}
+		}{DryRun: dry, Gentle: gentle}
 		if cmd.Flags().Changed("grace") {
 			if grace < 0 {
 				return fault.New(fault.Invalid, "--grace is a duration of 0 or more, such as 24h; not %v", grace)
@@ -63,6 +65,7 @@ that no row names go, once they are older than the grace period. Pushes and pull
 		return err
 	})
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would go, and delete nothing")
+	cmd.Flags().BoolVar(&gentle, "gentle", false, "take a tenth of the time, and rest between")
 	cmd.Flags().DurationVar(&grace, "grace", 0, "how old something must be (default the server's setting)")
 	return cmd
 }

@@ -33,7 +33,7 @@ func (r Registry) StatBlob(ctx context.Context, repo string, d oci.Digest) (oci.
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	if b.Idle > 0 && r.s.db.Now().Sub(time.UnixMicro(b.Idle)) > r.s.opt.Grace/2 && r.may(ctx, repo, acr.Push) == nil {
+	if b.Idle > 0 && r.s.db.Now().Sub(time.UnixMicro(b.Idle)) > *r.s.opt.Grace/2 && r.may(ctx, repo, acr.Push) == nil {
 		if err := r.touch(ctx, repo, d); err != nil {
 			return oci.Descriptor{}, err
 		}

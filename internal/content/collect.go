@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/blob"
 	"github.com/acre-registry/acre/internal/crash"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
@@ -17,6 +18,7 @@ import (
 type CollectOptions struct {
 	DryRun  bool
 	Orphans bool           // look through the whole bucket for objects that no row names
+	Gentle  bool           // rest nine times as long as each step took, unless space is short
 	Grace   *time.Duration // in place of the service's; 0 takes all that is idle now
 	// Progress, if not nil, hears of each thing that goes, or with DryRun would.
 	Progress func(what, name string, bytes int64)
@@ -34,9 +36,9 @@ type Collected struct {
 }
 
 const (
-	// collectBatch is how many memberships one transaction takes, so that pushes wait for milliseconds.
+	// collectBatch is how many rows one transaction takes, so that pushes wait for milliseconds.
 	collectBatch = 50
-	// pageOfRows is how many rows of other things are looked at in one go.
+	// pageOfRows is how many rows are looked at in one go.
 	pageOfRows = 1000
 	// litterRest lets reads that were under way end before an object goes.
 	litterRest = time.Minute
@@ -52,7 +54,7 @@ func (s *Service) Collect(ctx context.Context, opt CollectOptions) (Collected, e
 	if err := s.operator(ctx); err != nil {
 		return c, err
 	}
-	grace := s.opt.Grace
+	grace := *s.opt.Grace
 	if opt.Grace != nil {
 		grace = *opt.Grace
 	}
@@ -60,9 +62,10 @@ func (s *Service) Collect(ctx context.Context, opt CollectOptions) (Collected, e
 		opt.Progress = func(string, string, int64) {}
 	}
 	start := time.Now()
-	p := &pass{Service: s, opt: opt, out: &c, before: s.db.Now().Add(-grace)}
+	p := &pass{Service: s, opt: opt, out: &c, before: s.db.Now().Add(-grace),
+		pace: pace{gentle: opt.Gentle && !opt.DryRun, hurry: s.opt.Hurry}}
 	var errs []error
-	steps := []func(context.Context) error{p.uploads, p.registries, p.litter}
+	steps := []func(context.Context) error{p.uploads, p.memberships, p.registries, p.litter}
 	if opt.Orphans {
 		steps = slices.Insert(steps, 0, p.orphans)
 	}
@@ -91,6 +94,7 @@ func (s *Service) measure(ctx context.Context, c *Collected) error {
 // pass is one run of Collect.
 type pass struct {
 	*Service
+	pace   pace
 	opt    CollectOptions
 	out    *Collected
 	before time.Time // idle since before this goes
@@ -105,7 +109,79 @@ func (p *pass) count(n *int, what, name string, bytes int64) {
 	}
 }
 
+// memberships takes those that are idle. A page of them may grow old while the pass rests: each is held against its row
+// again when it goes.
+func (p *pass) memberships(ctx context.Context) error {
+	limit := pageOfRows
+	if p.opt.DryRun {
+		limit = 1 << 20
+	}
+	for more := true; more; {
+		var idle []meta.Idle
+		if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
+			idle, err = tx.IdleMembers(p.before, limit)
+			return err
+		}); err != nil {
+			return err
+		}
+		more = len(idle) == limit && !p.opt.DryRun
+		slices.SortStableFunc(idle, func(a, b meta.Idle) int { return cmp.Compare(a.Registry, b.Registry) })
+		took := p.out.Memberships
+		for len(idle) > 0 {
+			n := 1
+			for n < len(idle) && n < collectBatch && idle[n].Registry == idle[0].Registry {
+				n++
+			}
+			if err := p.pace.step(ctx, func() error { return p.members(ctx, idle[:n]) }); err != nil {
+				return err
+			}
+			idle = idle[n:]
+		}
+		more = more && p.out.Memberships > took
+	}
+	return nil
+}
+
+// members takes memberships of one registry.
+func (p *pass) members(ctx context.Context, idle []meta.Idle) error {
+	gone := idle
+	if !p.opt.DryRun {
+		gone = make([]meta.Idle, 0, len(idle))
+		r := Registry{s: p.Service, id: idle[0].Registry}
+		err := p.db.Change(ctx, r.id, func(tx *meta.Tx) error {
+			gone = gone[:0]
+			for _, i := range idle {
+				ok, err := tx.CollectMember(i)
+				if err != nil {
+					return err
+				}
+				if ok {
+					gone = append(gone, i)
+					tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, i.Name, string(i.Digest))) })
+				}
+			}
+			if len(gone) == 0 {
+				return nil
+			}
+			return tx.Append(r.event(ctx, acr.Event{Kind: acr.Collected, Count: len(gone)}))
+		})
+		crash.Point("collect.members")
+		if err != nil {
+			return err
+		}
+	}
+	for _, i := range gone {
+		p.count(&p.out.Memberships, "membership", i.Name+"@"+string(i.Digest), i.Size)
+	}
+	return nil
+}
+
+// registries takes rows of repositories that are empty, and old events. Whether there are any is looked up beside the
+// pushes, which wait for what is written only.
 func (p *pass) registries(ctx context.Context) error {
+	if p.opt.DryRun {
+		return nil
+	}
 	var ids []int64
 	if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
 		ids, err = tx.Registries()
@@ -114,80 +190,82 @@ func (p *pass) registries(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		if err := p.registry(ctx, id); err != nil {
+		if err := p.repositories(ctx, id); err != nil {
+			return err
+		}
+		if err := p.events(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// registry takes one registry's idle memberships, then rows of repositories that are empty, then old events.
-func (p *pass) registry(ctx context.Context, id int64) error {
+func (p *pass) repositories(ctx context.Context, registry int64) error {
 	for more := true; more; {
-		limit := collectBatch
-		if p.opt.DryRun {
-			limit = 1 << 20
-		}
-		var idle []meta.Idle
-		if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
-			idle, err = tx.IdleMembers(id, p.before, limit)
-			return err
+		var empty []int64
+		if err := p.pace.step(ctx, func() error {
+			return p.db.Look(ctx, func(tx *meta.Tx) (err error) {
+				empty, err = tx.EmptyRepositories(registry, p.before, pageOfRows)
+				return err
+			})
 		}); err != nil {
 			return err
 		}
-		gone := idle
-		if !p.opt.DryRun && len(idle) > 0 {
-			var err error
-			if gone, err = p.members(ctx, id, idle); err != nil {
+		took := p.out.Repositories
+		for batch := range slices.Chunk(empty, collectBatch) {
+			if err := p.pace.step(ctx, func() error { return p.prune(ctx, registry, batch) }); err != nil {
 				return err
 			}
 		}
-		for _, i := range gone {
-			p.count(&p.out.Memberships, "membership", i.Name+"@"+string(i.Digest), i.Size)
-		}
-		more = len(idle) == limit && len(gone) > 0
-	}
-	if p.opt.DryRun {
-		return nil
-	}
-	for more := true; more; {
-		var pruned, trimmed int64
-		if err := p.db.Change(ctx, id, func(tx *meta.Tx) (err error) {
-			if pruned, err = tx.PruneRepositories(id, p.before, pageOfRows); err != nil {
-				return err
-			}
-			trimmed, err = tx.TrimLog(id, p.db.Now().Add(-p.Service.opt.LogRetention), pageOfRows)
-			return err
-		}); err != nil {
-			return err
-		}
-		p.out.Repositories += int(pruned)
-		more = pruned == pageOfRows || trimmed == pageOfRows
+		more = len(empty) == pageOfRows && p.out.Repositories > took
 	}
 	return nil
 }
 
-func (p *pass) members(ctx context.Context, id int64, idle []meta.Idle) (gone []meta.Idle, err error) {
-	r := Registry{s: p.Service, id: id}
-	err = p.db.Change(ctx, id, func(tx *meta.Tx) error {
-		gone = gone[:0]
-		for _, i := range idle {
-			ok, err := tx.CollectMember(id, i)
+func (p *pass) prune(ctx context.Context, registry int64, ids []int64) error {
+	pruned := 0
+	if err := p.db.Change(ctx, registry, func(tx *meta.Tx) error {
+		pruned = 0
+		for _, id := range ids {
+			gone, err := tx.PruneRepository(id, p.before)
 			if err != nil {
 				return err
 			}
-			if ok {
-				gone = append(gone, i)
-				tx.OnCommit(func() { r.s.cache.drop(r.key(aBlob, i.Name, string(i.Digest))) })
+			if gone {
+				pruned++
 			}
 		}
-		if len(gone) == 0 {
-			return nil
+		return nil
+	}); err != nil {
+		return err
+	}
+	p.out.Repositories += pruned
+	p.stats.collected.WithLabelValues("repository").Add(float64(pruned))
+	return nil
+}
+
+// events trims a registry's log.
+func (p *pass) events(ctx context.Context, registry int64) error {
+	before := p.db.Now().Add(-p.Service.opt.LogRetention)
+	var old bool
+	if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		old, err = tx.Older(registry, before)
+		return err
+	}); err != nil {
+		return err
+	}
+	for old {
+		if err := p.pace.step(ctx, func() error {
+			return p.db.Change(ctx, registry, func(tx *meta.Tx) error {
+				n, err := tx.TrimLog(registry, before, pageOfRows)
+				old = n == pageOfRows
+				return err
+			})
+		}); err != nil {
+			return err
 		}
-		return tx.Append(r.event(ctx, acr.Event{Kind: acr.Collected, Count: len(gone)}))
-	})
-	crash.Point("collect.members")
-	return gone, err
+	}
+	return nil
 }
 
 // uploads sweeps those that nobody touched for too long, and that nobody in this process works on: a row is touched only
@@ -202,26 +280,41 @@ func (p *pass) uploads(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
-		swept := 0
-		for _, u := range stale {
-			if p.held(u.ID) {
-				continue
-			}
-			gone := p.opt.DryRun
-			if !gone {
-				if err := p.db.Update(ctx, func(tx *meta.Tx) (err error) {
-					gone, err = tx.SweepUpload(u, before)
-					return err
-				}); err != nil {
-					return err
-				}
-			}
-			if gone {
-				p.count(&p.out.Uploads, "upload", u.Repository+" "+u.ID, u.Size)
-				swept++
+		more = len(stale) == pageOfRows && !p.opt.DryRun
+		took := p.out.Uploads
+		for batch := range slices.Chunk(stale, collectBatch) {
+			if err := p.pace.step(ctx, func() error { return p.sweep(ctx, batch, before) }); err != nil {
+				return err
 			}
 		}
-		more = len(stale) == pageOfRows && swept > 0 && !p.opt.DryRun
+		more = more && p.out.Uploads > took
+	}
+	return nil
+}
+
+func (p *pass) sweep(ctx context.Context, stale []meta.Upload, before time.Time) error {
+	stale = slices.DeleteFunc(stale, func(u meta.Upload) bool { return p.held(u.ID) })
+	gone := stale
+	if !p.opt.DryRun {
+		gone = make([]meta.Upload, 0, len(stale))
+		if err := p.db.Update(ctx, func(tx *meta.Tx) error {
+			gone = gone[:0]
+			for _, u := range stale {
+				ok, err := tx.SweepUpload(u, before)
+				if err != nil {
+					return err
+				}
+				if ok {
+					gone = append(gone, u)
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	for _, u := range gone {
+		p.count(&p.out.Uploads, "upload", u.Repository+" "+u.ID, u.Size)
 	}
 	return nil
 }
@@ -229,32 +322,43 @@ func (p *pass) uploads(ctx context.Context) error {
 // orphans makes litter of old objects that no row names: bytes whose transaction never came.
 func (p *pass) orphans(ctx context.Context) error {
 	young := p.db.Now().Add(-orphanAge)
+	start := time.Now()
 	for info, err := range p.blobs.List(ctx, "") {
 		if err != nil {
 			return err
 		}
-		if info.Modified.After(young) {
-			continue
+		if !info.Modified.After(young) {
+			if err := p.orphan(ctx, info); err != nil {
+				return err
+			}
 		}
-		noted := false
-		if err := p.db.Look(ctx, func(tx *meta.Tx) error {
-			known, err := tx.Knows(info.Key)
-			noted = !known
+		if err := p.pace.rest(ctx, time.Since(start)); err != nil { // the listing's time too
+			return err
+		}
+		start = time.Now()
+	}
+	return nil
+}
+
+func (p *pass) orphan(ctx context.Context, info blob.Info) error {
+	noted := false
+	if err := p.db.Look(ctx, func(tx *meta.Tx) error {
+		known, err := tx.Knows(info.Key)
+		noted = !known
+		return err
+	}); err != nil {
+		return err
+	}
+	if noted && !p.opt.DryRun { // it may have been published since
+		if err := p.db.Update(ctx, func(tx *meta.Tx) (err error) {
+			noted, err = tx.LitterOrphan(info.Key, info.Size)
 			return err
 		}); err != nil {
 			return err
 		}
-		if noted && !p.opt.DryRun { // it may have been published since
-			if err := p.db.Update(ctx, func(tx *meta.Tx) (err error) {
-				noted, err = tx.LitterOrphan(info.Key, info.Size)
-				return err
-			}); err != nil {
-				return err
-			}
-		}
-		if noted {
-			p.count(&p.out.Orphans, "orphan", info.Key, info.Size)
-		}
+	}
+	if noted {
+		p.count(&p.out.Orphans, "orphan", info.Key, info.Size)
 	}
 	return nil
 }
@@ -264,43 +368,58 @@ func (p *pass) orphans(ctx context.Context) error {
 func (p *pass) litter(ctx context.Context) error {
 	before := p.db.Now().Add(-litterRest)
 	var failed error // the first
+	after := ""
 	for more := true; more; {
-		list, err := p.litterBefore(ctx, before)
+		list, err := p.litterBefore(ctx, before, after)
 		if err != nil {
 			return err
 		}
-		gone := list
-		if !p.opt.DryRun {
-			gone = nil
-			for _, o := range list {
-				if err := p.blobs.Delete(ctx, o.Key); err != nil {
-					failed = cmp.Or(failed, err)
-				} else {
-					gone = append(gone, o)
+		if more = len(list) == pageOfRows; more {
+			after = list[len(list)-1].Key
+		}
+		for batch := range slices.Chunk(list, collectBatch) {
+			gone, err := batch, error(nil)
+			if !p.opt.DryRun {
+				if gone, err = p.remove(ctx, batch); ctx.Err() != nil {
+					return ctx.Err()
+				}
+				failed = cmp.Or(failed, err)
+				crash.Point("collect.objects")
+				if err := p.pace.step(ctx, func() error { return p.swept(ctx, gone) }); err != nil {
+					return err
 				}
 			}
-			crash.Point("collect.objects")
-			if err := p.swept(ctx, gone); err != nil {
-				return err
+			for _, o := range gone {
+				p.count(&p.out.Objects, "object", o.Key, o.Size)
+				p.out.Bytes += o.Size
 			}
 		}
-		for _, o := range gone {
-			p.count(&p.out.Objects, "object", o.Key, o.Size)
-			p.out.Bytes += o.Size
-		}
-		more = len(list) == pageOfRows && len(gone) > 0 && !p.opt.DryRun
 	}
 	return failed
 }
 
-// litterBefore reads in an Update, for that ends when all it saw is durable: an object must not go before the rows that
-// named it have gone for good.
-func (p *pass) litterBefore(ctx context.Context, before time.Time) (list []meta.Object, err error) {
-	err = p.db.Update(ctx, func(tx *meta.Tx) (err error) {
-		list, err = tx.LitterBefore(before, pageOfRows)
+// litterBefore ends when all it saw is durable, which the empty Update waits for: an object must not go before the rows that
+// named it have gone for good. Until it goes nobody can name it again, however long the pass rests.
+func (p *pass) litterBefore(ctx context.Context, before time.Time, after string) (list []meta.Object, err error) {
+	if err := p.db.Look(ctx, func(tx *meta.Tx) (err error) {
+		list, err = tx.LitterBefore(before, after, pageOfRows)
 		return err
-	})
-	return list, err
+	}); err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list, p.db.Update(ctx, func(*meta.Tx) error { return nil })
+}
+
+// remove deletes objects, each a step of its own, for a large one takes long. An error is the first of those that stay.
+func (p *pass) remove(ctx context.Context, list []meta.Object) (gone []meta.Object, err error) {
+	for _, o := range list {
+		if failed := p.pace.step(ctx, func() error { return p.blobs.Delete(ctx, o.Key) }); failed != nil {
+			err = cmp.Or(err, failed)
+		} else {
+			gone = append(gone, o)
+		}
+	}
+	return gone, err
 }
 
 func (p *pass) swept(ctx context.Context, list []meta.Object) error {

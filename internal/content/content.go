@@ -29,11 +29,12 @@ type Options struct {
 	DB           *meta.DB
 	Blobs        *blob.Store
 	Log          *slog.Logger
-	CacheBytes   int64         // for manifests, blob rows and small blobs; 14 MiB
-	MaxBlob      int64         // bytes; 200 GiB
-	Grace        time.Duration // how long a blob may be without a manifest; 1 hour
-	UploadExpiry time.Duration // how long an upload may rest; 7 days
-	LogRetention time.Duration // how long events are kept; 90 days
+	CacheBytes   int64          // for manifests, blob rows and small blobs; 14 MiB
+	MaxBlob      int64          // bytes; 200 GiB
+	Grace        *time.Duration // how long a blob may be without a manifest; 1 hour
+	UploadExpiry time.Duration  // how long an upload may rest; 7 days
+	LogRetention time.Duration  // how long events are kept; 90 days
+	Hurry        func() bool    // tells that space is short, so that no collection rests; never
 }
 
 // Defaults, as the real service has them where it says.
@@ -76,7 +77,12 @@ const (
 func New(opt Options) *Service {
 	orDefault(&opt.CacheBytes, defaultCache)
 	orDefault(&opt.MaxBlob, DefaultMaxBlob)
-	orDefault(&opt.Grace, DefaultGrace)
+	if opt.Grace == nil {
+		opt.Grace = new(DefaultGrace)
+	}
+	if opt.Hurry == nil {
+		opt.Hurry = func() bool { return false }
+	}
 	orDefault(&opt.UploadExpiry, DefaultUploadExpiry)
 	orDefault(&opt.LogRetention, DefaultLogRetention)
 	if opt.Log == nil {

@@ -27,13 +27,22 @@ func newMetrics() metrics {
 		blobs:     counter("blobs_pushed_total", "Blobs made durable, those too that were there already."),
 		mounts:    counter("blobs_mounted_total", "Blobs mounted from another repository."),
 		manifests: counter("manifests_pushed_total", "Manifests stored."),
-		collected: prometheus.NewCounterVec(prometheus.CounterOpts(opts("collected_total",
-			"What collection took: memberships, uploads, objects, bytes.")), []string{"what"}),
+		collected: withZeros(prometheus.NewCounterVec(prometheus.CounterOpts(opts("collected_total",
+			"What collection took: idle memberships, uploads, empty repositories, objects, and orphans noted for removal.")), []string{"what"}),
+			"membership", "upload", "repository", "object", "orphan"),
 		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("pending_bytes",
 			"Bytes that will be removed: idle blobs no manifest names, litter nothing names.")), []string{"what"}),
 		pass: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "acre", Subsystem: "content",
-			Name: "collect_seconds", Help: "Length of a pass of collection.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 10)}),
+			Name: "collect_seconds", Help: "Length of a pass of collection.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 12)}),
 	}
+}
+
+// withZeros has a counter shown for each of the values before the first is counted: what is missing would look broken.
+func withZeros(c *prometheus.CounterVec, values ...string) *prometheus.CounterVec {
+	for _, v := range values {
+		c.WithLabelValues(v)
+	}
+	return c
 }
 
 // Collectors are the room's metrics for whoever serves them.

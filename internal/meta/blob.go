@@ -131,6 +131,7 @@ func (tx *Tx) dropBlob(registry int64, d oci.Digest) error {
 
 // Idle is a membership without a reference.
 type Idle struct {
+	Registry   int64
 	Repository int64
 	Name       string
 	Digest     oci.Digest
@@ -138,15 +139,15 @@ type Idle struct {
 	Since      int64 // microseconds
 }
 
-// IdleMembers lists memberships of a registry that no manifest has named since before, oldest first.
-func (tx *Tx) IdleMembers(registry int64, before time.Time, limit int) ([]Idle, error) {
+// IdleMembers lists memberships of all registries that no manifest has named since before, oldest first.
+func (tx *Tx) IdleMembers(before time.Time, limit int) ([]Idle, error) {
 	var out []Idle
-	err := tx.each(`SELECT s.repository, r.name, s.digest, b.size, s.idle FROM membership s
+	err := tx.each(`SELECT s.registry, s.repository, r.name, s.digest, b.size, s.idle FROM membership s
 		JOIN repository r ON r.id = s.repository JOIN blob b ON b.registry = s.registry AND b.digest = s.digest
-		WHERE s.idle > 0 AND s.idle < ? AND s.registry = ? ORDER BY s.idle LIMIT ?`,
-		[]any{before.UnixMicro(), registry, limit}, func(scan func(...any) error) error {
+		WHERE s.idle > 0 AND s.idle < ? ORDER BY s.idle LIMIT ?`,
+		[]any{before.UnixMicro(), limit}, func(scan func(...any) error) error {
 			var i Idle
-			err := scan(&i.Repository, &i.Name, (*digest)(&i.Digest), &i.Size, &i.Since)
+			err := scan(&i.Registry, &i.Repository, &i.Name, (*digest)(&i.Digest), &i.Size, &i.Since)
 			out = append(out, i)
 			return err
 		})
@@ -154,8 +155,8 @@ func (tx *Tx) IdleMembers(registry int64, before time.Time, limit int) ([]Idle, 
 }
 
 // CollectMember is DeleteMember for a blob that is still as idle as it was found.
-func (tx *Tx) CollectMember(registry int64, i Idle) (gone bool, err error) {
-	if err := tx.lockBlob(registry, i.Digest); err != nil {
+func (tx *Tx) CollectMember(i Idle) (gone bool, err error) {
+	if err := tx.lockBlob(i.Registry, i.Digest); err != nil {
 		return false, err
 	}
 	n, err := tx.exec(`DELETE FROM membership WHERE repository = ? AND digest = ? AND idle = ? AND NOT EXISTS (
@@ -165,7 +166,7 @@ func (tx *Tx) CollectMember(registry int64, i Idle) (gone bool, err error) {
 		return false, err
 	}
 	if n > 0 {
-		return true, tx.dropBlob(registry, i.Digest)
+		return true, tx.dropBlob(i.Registry, i.Digest)
 	}
 	// Named after all: on PostgreSQL a manifest and the blob it names from elsewhere can come at the same moment.
 	_, err = tx.exec(`UPDATE membership SET idle = 0 WHERE repository = ? AND digest = ? AND EXISTS (
@@ -195,12 +196,12 @@ func (tx *Tx) LitterOrphan(object string, size int64) (noted bool, err error) {
 	return true, tx.Litter(object, size)
 }
 
-// LitterBefore lists litter noted before a time. An object that a blob's row names is not among it: on a database of
-// several nodes one may have made a blob of what another, in the same moment, took for an orphan.
-func (tx *Tx) LitterBefore(before time.Time, limit int) ([]Object, error) {
+// LitterBefore lists litter noted before a time, after a key in byte order. An object that a blob's row names is not among
+// it: on a database of several nodes one may have made a blob of what another, in the same moment, took for an orphan.
+func (tx *Tx) LitterBefore(before time.Time, after string, limit int) ([]Object, error) {
 	var out []Object
-	err := tx.each(`SELECT l.object, l.size FROM litter l WHERE l.since < ?
-		AND NOT EXISTS (SELECT 1 FROM blob b WHERE b.object = l.object) ORDER BY l.since LIMIT ?`, []any{before.UnixMicro(), limit},
+	err := tx.each(`SELECT l.object, l.size FROM litter l WHERE l.object > ? AND l.since < ?
+		AND NOT EXISTS (SELECT 1 FROM blob b WHERE b.object = l.object) ORDER BY l.object LIMIT ?`, []any{after, before.UnixMicro(), limit},
 		func(scan func(...any) error) error {
 			var o Object
 			err := scan(&o.Key, &o.Size)

@@ -20,7 +20,7 @@ import (
 func litter(t *testing.T, db *meta.DB, c *clock) (keys []string) {
 	t.Helper()
 	look(t, db, func(tx *meta.Tx) error {
-		objects, err := tx.LitterBefore(c.Now().Add(time.Hour), 1<<20)
+		objects, err := tx.LitterBefore(c.Now().Add(time.Hour), "", 1<<20)
 		for _, o := range objects {
 			keys = append(keys, o.Key)
 		}
@@ -259,14 +259,14 @@ func TestCollect(t *testing.T) {
 		update(t, db, func(tx *meta.Tx) error { _, err := tx.Name(repository, digests[0]); return err })
 		var idle []meta.Idle
 		look(t, db, func(tx *meta.Tx) (err error) {
-			idle, err = tx.IdleMembers(registry, before, 2)
+			idle, err = tx.IdleMembers(before, 2)
 			if len(idle) != 2 || idle[0].Digest != digests[1] || idle[1].Digest != digests[2] || err != nil {
 				t.Errorf("the two oldest are %+v: %v", idle, err)
 			}
-			idle, err = tx.IdleMembers(registry, before, 10)
+			idle, err = tx.IdleMembers(before, 10)
 			return err
 		})
-		if len(idle) != 3 || idle[0].Name != "app" || idle[0].Repository != repository || idle[0].Size != 100 {
+		if len(idle) != 3 || idle[0].Name != "app" || idle[0].Registry != registry || idle[0].Repository != repository || idle[0].Size != 100 {
 			t.Fatalf("idle are %+v", idle)
 		}
 		// Between finding and taking, one is named and one is touched.
@@ -279,7 +279,7 @@ func TestCollect(t *testing.T) {
 		})
 		for i, want := range []bool{true, false, false} {
 			change(t, db, registry, func(tx *meta.Tx) error {
-				gone, err := tx.CollectMember(registry, idle[i])
+				gone, err := tx.CollectMember(idle[i])
 				if gone != want {
 					t.Errorf("%d was collected: %t", i, gone)
 				}
@@ -324,7 +324,7 @@ func TestPending(t *testing.T) {
 		})
 		pending(111, 2, 300)
 		look(t, db, func(tx *meta.Tx) error {
-			old, err := tx.LitterBefore(c.Now(), 10)
+			old, err := tx.LitterBefore(c.Now(), "", 10)
 			if len(old) != 0 {
 				t.Errorf("litter of this moment is older than it: %v", old)
 			}
@@ -368,14 +368,14 @@ func TestNamedBeforeItCame(t *testing.T) {
 				if b.Idle != 0 || err != nil {
 					t.Errorf("idle since %d: %v", b.Idle, err)
 				}
-				idle, err := tx.IdleMembers(registry, c.Now(), 10)
+				idle, err := tx.IdleMembers(c.Now(), 10)
 				if len(idle) != 1 || idle[0].Name != "side" {
 					t.Errorf("idle are %+v", idle)
 				}
 				return err
 			})
 			change(t, db, registry, func(tx *meta.Tx) error {
-				gone, err := tx.CollectMember(registry, meta.Idle{Repository: repository, Digest: d})
+				gone, err := tx.CollectMember(meta.Idle{Registry: registry, Repository: repository, Digest: d})
 				if gone {
 					t.Error("a blob that a manifest names was collected")
 				}
@@ -502,14 +502,14 @@ func (c *contest) mount(i, n int) error {
 func (c *contest) collect() error {
 	var idle []meta.Idle
 	if err := c.db.Look(context.Background(), func(tx *meta.Tx) (err error) {
-		idle, err = tx.IdleMembers(c.registry, c.db.Now().Add(time.Hour), 100)
+		idle, err = tx.IdleMembers(c.db.Now().Add(time.Hour), 100)
 		return err
 	}); err != nil {
 		return err
 	}
 	return c.db.Change(context.Background(), c.registry, func(tx *meta.Tx) error {
 		for _, i := range idle {
-			gone, err := tx.CollectMember(c.registry, i)
+			gone, err := tx.CollectMember(i)
 			if err != nil {
 				return err
 			}
@@ -549,7 +549,7 @@ func (c *contest) check(t *testing.T, tx *meta.Tx) error {
 			}
 		}
 	}
-	waste, err := tx.LitterBefore(c.db.Now().Add(time.Hour), 1<<20)
+	waste, err := tx.LitterBefore(c.db.Now().Add(time.Hour), "", 1<<20)
 	if got := int64(len(waste) + len(blobs)); got != c.objects.Load() {
 		t.Errorf("%d objects are a blob's or litter, %d were written", got, c.objects.Load())
 	}

@@ -85,6 +85,13 @@ func (tx *Tx) TrimLog(registry int64, before time.Time, limit int) (int64, error
 		registry, registry, limit, before.UnixMicro(), registry)
 }
 
+// Older tells whether a registry's log begins before a time.
+func (tx *Tx) Older(registry int64, before time.Time) (bool, error) {
+	var at int64
+	found, err := tx.one("SELECT at FROM log WHERE registry = ? ORDER BY seq LIMIT 1", []any{registry}, &at)
+	return found && at < before.UnixMicro(), err
+}
+
 // Registries lists the numbers of all registries.
 func (tx *Tx) Registries() ([]int64, error) {
 	return list[int64](tx, "SELECT id FROM registry ORDER BY id")

@@ -70,12 +70,17 @@ func (tx *Tx) Count(repository int64, manifests, tags int) error {
 	return err
 }
 
-// PruneRepositories removes rows, at most limit, in which nothing is left and nothing happened since before.
-func (tx *Tx) PruneRepositories(registry int64, before time.Time, limit int) (int64, error) {
-	return tx.exec(`DELETE FROM repository WHERE id IN (SELECT r.id FROM repository r
-		WHERE r.registry = ? AND r.manifests = 0 AND r.updated < ?
-		AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.repository = r.id) LIMIT ?)`,
-		registry, before.UnixMicro(), limit)
+// EmptyRepositories lists a registry's repositories in which nothing is left and nothing happened since before, by number.
+func (tx *Tx) EmptyRepositories(registry int64, before time.Time, limit int) ([]int64, error) {
+	return list[int64](tx, `SELECT r.id FROM repository r WHERE r.registry = ? AND r.manifests = 0 AND r.updated < ?
+		AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.repository = r.id) LIMIT ?`, registry, before.UnixMicro(), limit)
+}
+
+// PruneRepository removes a repository's row if still nothing is left in it and nothing happened since before.
+func (tx *Tx) PruneRepository(id int64, before time.Time) (gone bool, err error) {
+	n, err := tx.exec(`DELETE FROM repository WHERE id = ? AND manifests = 0 AND updated < ?
+		AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.repository = repository.id)`, id, before.UnixMicro())
+	return n > 0, err
 }
 
 // Manifest is a manifest in a repository, with its exact bytes.

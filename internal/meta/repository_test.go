@@ -120,15 +120,35 @@ func TestPruneRepositories(t *testing.T) {
 			})
 			later := c.forward(time.Hour)
 			update(t, db, func(tx *meta.Tx) error { _, err := tx.MakeRepository(registry, "young"); return err })
-			for i, want := range []int64{2, 1, 0} {
-				update(t, db, func(tx *meta.Tx) error {
-					n, err := tx.PruneRepositories(registry, later, 2)
-					if n != want {
-						t.Errorf("round %d took %d rows, not %d", i, n, want)
+			for i, want := range []int{2, 1, 0} {
+				var empty []int64
+				look(t, db, func(tx *meta.Tx) (err error) {
+					if empty, err = tx.EmptyRepositories(registry, later, 2); len(empty) != want {
+						t.Errorf("round %d found %d rows, not %d", i, len(empty), want)
 					}
 					return err
 				})
+				update(t, db, func(tx *meta.Tx) error {
+					for _, id := range empty {
+						if gone, err := tx.PruneRepository(id, later); !gone || err != nil {
+							return fmt.Errorf("row %d went: %t, %w", id, gone, err)
+						}
+					}
+					return nil
+				})
 			}
+			update(t, db, func(tx *meta.Tx) error {
+				for _, name := range []string{"has-a-blob", "has-a-manifest", "young"} { // no longer, or never, empty
+					row, err := tx.Repository(registry, name)
+					if err != nil {
+						return err
+					}
+					if gone, err := tx.PruneRepository(row.ID, later); gone || err != nil {
+						return fmt.Errorf("%s went: %t, %w", name, gone, err)
+					}
+				}
+				return nil
+			})
 			look(t, db, func(tx *meta.Tx) error {
 				left, err := tx.AllRepositories(registry, "", 10)
 				if !slices.Equal(left, []string{"has-a-blob", "has-a-manifest", "young"}) {

@@ -155,12 +155,13 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 func (f *face) collect(w http.ResponseWriter, r *http.Request) error {
 	var ask struct {
 		DryRun bool   `json:"dryRun"`
+		Gentle bool   `json:"gentle"`
 		Grace  string `json:"grace"`
 	}
 	if err := decode(w, r, &ask); err != nil {
 		return err
 	}
-	opt := content.CollectOptions{DryRun: ask.DryRun, Orphans: true}
+	opt := content.CollectOptions{DryRun: ask.DryRun, Gentle: ask.Gentle, Orphans: true}
 	if ask.Grace != "" {
 		grace, err := time.ParseDuration(ask.Grace)
 		if err != nil || grace < 0 {

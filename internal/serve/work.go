@@ -21,8 +21,8 @@ func (s *Server) work(ctx context.Context) error {
 				return err
 			}
 		}
-		q.Every("collect", "@every "+every.String(), collect(content.CollectOptions{}))
-		q.Every("collect-orphans", "@every 24h", collect(content.CollectOptions{Orphans: true}))
+		q.Every("collect", "@every "+every.String(), collect(content.CollectOptions{Gentle: true}))
+		q.Every("collect-orphans", "@every 24h", collect(content.CollectOptions{Gentle: true, Orphans: true}))
 	}
 	if age := s.config.Tokens.KeyRotation; age > 0 {
 		q.Every("rotate-keys", "@every 1h", func(ctx context.Context) error {
@@ -42,4 +42,17 @@ func (s *Server) work(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// shortSpace is how little room on the blobs' disk has collection go on without a rest, in bytes: it comes well before
+// lowSpace.
+const shortSpace = 4 * lowSpace
+
+// short tells whether the blobs' disk is nearly full.
+func (s *Server) short() bool {
+	if s.free == nil {
+		return false
+	}
+	free, err := s.free()
+	return err == nil && free < shortSpace
 }
