@@ -34,7 +34,7 @@ type Options struct {
 	Grace        *time.Duration // how long a blob may be without a manifest; 1 hour
 	UploadExpiry time.Duration  // how long an upload may rest; 7 days
 	LogRetention time.Duration  // how long events are kept; 90 days
-	Hurry        func() bool    // tells that space is short, so that no collection rests; never
+	Hurry        func() bool    // whether space is short, so that no collection rests; never
 }
 
 // Defaults, as the real service has them where it says.

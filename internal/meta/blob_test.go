@@ -330,6 +330,17 @@ func TestPending(t *testing.T) {
 			}
 			return err
 		})
+		look(t, db, func(tx *meta.Tx) error {
+			first, err := tx.LitterBefore(c.Now().Add(time.Second), "", 1)
+			if err != nil {
+				return err
+			}
+			rest, err := tx.LitterBefore(c.Now().Add(time.Second), "more", 10)
+			if !slices.Equal(first, []meta.Object{{Key: "more", Size: 11}}) || !slices.Equal(rest, []meta.Object{{Key: "object1", Size: 100}}) {
+				t.Errorf("pages of litter are %v and %v", first, rest)
+			}
+			return err
+		})
 		for _, key := range litter(t, db, c) {
 			update(t, db, func(tx *meta.Tx) error { return tx.Swept(key) })
 		}

@@ -390,6 +390,15 @@ func TestCursorsAndTrimming(t *testing.T) {
 		}
 		trim := func(before time.Time, limit int, want int64) {
 			t.Helper()
+			look(t, db, func(tx *meta.Tx) error {
+				if older, err := tx.Older(registry, before); err != nil || want > 0 && !older {
+					t.Errorf("the log of %d events to trim is older: %t, %v", want, older, err)
+				}
+				if older, err := tx.Older(registry, time.Time{}.AddDate(1000, 0, 0)); older || err != nil {
+					t.Errorf("the log begins before there was one: %t, %v", older, err)
+				}
+				return nil
+			})
 			change(t, db, registry, func(tx *meta.Tx) error {
 				n, err := tx.TrimLog(registry, before, limit)
 				if n != want {
