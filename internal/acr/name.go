@@ -17,7 +17,14 @@ type nameRule struct {
 var (
 	tokenNames             = nameRule{"token", 5, 50, "-", "5 to 50 letters, digits and dashes"}
 	scopeMapNames          = nameRule{"scope map", 5, 50, "-_", "5 to 50 letters, digits, dashes and underscores"}
-	connectedRegistryNames = nameRule{"connected registry", 5, 50, "", "5 to 50 letters and digits"}
+	connectedRegistryNames = nameRule{"connected registry", 5, 50, "-_", "5 to 50 letters, digits, dashes and underscores"}
+	webhookNames           = nameRule{"webhook", 5, 50, "", "5 to 50 letters and digits"}
+	replicationNames       = nameRule{"replication", 5, 50, "", "5 to 50 letters and digits"}
+	cacheRuleNames         = nameRule{"cache rule", 5, 50, "-", "5 to 50 letters, digits and dashes"}
+	credentialSetNames     = nameRule{"credential set", 5, 50, "-", "5 to 50 letters, digits and dashes"}
+	exportPipelineNames    = nameRule{"export pipeline", 5, 50, "", "5 to 50 letters and digits"}
+	importPipelineNames    = nameRule{"import pipeline", 5, 50, "", "5 to 50 letters and digits"}
+	pipelineRunNames       = nameRule{"pipeline run", 5, 50, "", "5 to 50 letters and digits"}
 	identityNames          = nameRule{"managed identity", 3, 128, "-_", "3 to 128 letters, digits, dashes and underscores"}
 	issuerNames            = nameRule{"trusted issuer", 1, 64, "-_", "1 to 64 letters, digits, dashes and underscores"}
 	ruleNames              = nameRule{"rule", 1, 64, "-_.", "1 to 64 letters, digits, dashes, dots and underscores"}

@@ -34,6 +34,12 @@ var (
 	conditionNotAllowed = fault.Code{Kind: fault.Invalid, Name: "InvalidCondition"}
 )
 
+// Of what lies in a registry and acts as an identity, or is bound to a token.
+var (
+	linkedDenied    = fault.Code{Kind: fault.Denied, Name: "LinkedAuthorizationFailed"}
+	offlineChildren = fault.Code{Kind: fault.Conflict, Name: "ConnectedRegistryHasOfflineChildren"}
+)
+
 // missing is what is said of a resource that is not there.
 func missing(id arm.ID) error {
 	if _, nested := id.Parent(); nested || id.Group == "" {

@@ -1,0 +1,84 @@
+package controlplane
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/fault"
+)
+
+// assignedWire is what a resource acts as.
+type assignedWire struct {
+	Type        string                      `json:"type"`
+	PrincipalID string                      `json:"principalId,omitempty"`
+	TenantID    string                      `json:"tenantId,omitempty"`
+	Users       map[string]assignedUserWire `json:"userAssignedIdentities,omitempty"`
+}
+
+type assignedUserWire struct {
+	PrincipalID string `json:"principalId"`
+	ClientID    string `json:"clientId"`
+}
+
+// wireAssigned is nil for a resource that acts as nobody.
+func wireAssigned(c *call, a acr.AssignedIdentity) *assignedWire {
+	if !a.System && len(a.Users) == 0 {
+		return nil
+	}
+	out := &assignedWire{Type: a.Kind(), PrincipalID: a.PrincipalID}
+	if a.System {
+		out.TenantID = c.opt.Resources.Installation().Tenant
+	}
+	for _, u := range a.Users {
+		if out.Users == nil {
+			out.Users = map[string]assignedUserWire{}
+		}
+		out.Users[u.ID] = assignedUserWire{u.PrincipalID, u.ClientID}
+	}
+	return out
+}
+
+// assignedBody is the identity of a body: a type, and managed identities by their IDs. In a PATCH one that is null goes.
+type assignedBody struct {
+	Type  string                    `json:"type"`
+	Users map[string]map[string]any `json:"userAssignedIdentities"`
+}
+
+// onto takes over what a resource is to act as; patch adds to what is there. Errors: fault.Invalid.
+func (b assignedBody) onto(a *acr.AssignedIdentity, patch bool) error {
+	var system, users bool
+	for kind := range strings.SplitSeq(b.Type, ",") {
+		switch strings.ToLower(strings.TrimSpace(kind)) {
+		case "systemassigned":
+			system = true
+		case "userassigned":
+			users = true
+		case "none", "":
+		default:
+			return fault.New(fault.Invalid, "The identity type '%.60s' is not SystemAssigned, UserAssigned, 'SystemAssigned, UserAssigned' or None.", b.Type)
+		}
+	}
+	if len(b.Users) > 0 && !users {
+		return fault.New(fault.Invalid, "The identity names userAssignedIdentities, but its type is '%.60s': use UserAssigned.", b.Type)
+	}
+	next := acr.AssignedIdentity{System: system, PrincipalID: a.PrincipalID}
+	if users && patch {
+		next.Users = slices.Clone(a.Users)
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.Users)) {
+		next.Users = slices.DeleteFunc(next.Users, func(u acr.AssignedUser) bool {
+			same, _ := acr.AssignedIdentity{Users: []acr.AssignedUser{u}}.User(id)
+			return same.ID != ""
+		})
+		if b.Users[id] != nil || !patch {
+			next.Users = append(next.Users, acr.AssignedUser{ID: id})
+		}
+	}
+	if users && len(next.Users) == 0 {
+		return fault.New(fault.Invalid, "The identity type '%.60s' needs userAssignedIdentities: the ID of one at least.", b.Type)
+	}
+	*a = next
+	return nil
+}
