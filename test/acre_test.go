@@ -127,6 +127,7 @@ type server struct {
 func newServer(acre, data string) *server {
 	return &server{acre: acre, data: data, env: []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + data, "ACRE_LOG_LEVEL=warn",
+		"ACRE_HTTP=127.0.0.1:0", "ACRE_HTTPS=127.0.0.1:0",
 	}}
 }
 
@@ -167,8 +168,7 @@ func (s *server) start() error {
 		return err
 	}
 	var err error
-	args := []string{"serve", "--dev", "--data", s.data, "--http", "127.0.0.1:0", "--https", "127.0.0.1:0"}
-	if s.proc, err = start(s.log(), s.env, s.acre, args...); err != nil {
+	if s.proc, err = start(s.log(), s.env, s.acre, "serve", "--dev", "--data", s.data); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {

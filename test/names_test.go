@@ -10,18 +10,18 @@ import (
 	"testing"
 )
 
-// resolver is a forward proxy that leads every name below acre.localhost to the loopback address.
+// resolver is a forward proxy that leads every name below acre.localhost to where the target listens.
 // Clients take it from HTTPS_PROXY; the machine's own name service is left alone.
-func resolver(t testing.TB) (url string) {
+func (to target) resolver(t testing.TB) (url string) {
 	t.Helper()
 	var tunnels sync.WaitGroup
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name, port, err := net.SplitHostPort(r.Host)
+		name, _, err := net.SplitHostPort(r.Host)
 		if err != nil || r.Method != http.MethodConnect || !strings.HasSuffix(name, ".acre.localhost") {
 			http.Error(w, "only CONNECT to names below acre.localhost", http.StatusForbidden)
 			return
 		}
-		server, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+		server, err := net.Dial("tcp", to.Host)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
@@ -51,8 +51,7 @@ func resolver(t testing.TB) (url string) {
 
 // named is the target by the host name of one of its registries.
 func (to target) named(registry string) target {
-	_, port, _ := strings.Cut(to.Host, ":")
-	to.Host = registry + ".acre.localhost:" + port
+	to.Host = registry + ".acre.localhost" + to.Host[strings.LastIndex(to.Host, ":"):]
 	to.Name = registry
 	return to
 }
@@ -63,7 +62,7 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	address := shared.sqlite(t).https()
 	to := address.named("acre")
-	proxy := "HTTPS_PROXY=" + resolver(t)
+	proxy := "HTTPS_PROXY=" + address.resolver(t)
 	c := address.as(t, to.Host)
 
 	t.Run("docker", func(t *testing.T) {

@@ -52,7 +52,7 @@ func TestRegistries(t *testing.T) {
 	unknown := s.http().as(t, s.http().named("nowhere").Host)
 	unknown.must(t, http.StatusNotFound, http.MethodGet, "/v2/", nil, nil)
 
-	sh := one.shell(t).with("HTTPS_PROXY=" + resolver(t))
+	sh := one.shell(t).with("HTTPS_PROXY=" + address.resolver(t))
 	for _, to := range []target{one, two} {
 		sh.run("crane", "auth", "login", "--username", to.User, "--password", to.Password, to.Host)
 	}
@@ -75,7 +75,7 @@ func TestAnonymousPull(t *testing.T) {
 	l := newLayout(t)
 	image := l.image(amd64)
 	l.name("v1", image)
-	proxy := "HTTPS_PROXY=" + resolver(t)
+	proxy := "HTTPS_PROXY=" + address.resolver(t)
 	owner := to.shell(t).with(proxy)
 	owner.run("crane", "auth", "login", "--username", to.User, "--password", to.Password, to.Host)
 	owner.run("crane", "push", l.dir, to.Host+"/team/app:v1")
