@@ -202,8 +202,8 @@ func (c Connector) registries(ctx context.Context, m *management) ([]RegistryInf
 	return out, nil
 }
 
-// find finds the registry that a resource ID means: a name, or a login server with or without a scheme and what follows it.
-func find(all []RegistryInfo, resource string) (RegistryInfo, error) {
+// FindRegistry finds the registry that a resource ID means: a name, or a login server with or without a scheme and what follows it.
+func FindRegistry(all []RegistryInfo, resource string) (RegistryInfo, error) {
 	name := strings.ToLower(resource)
 	if _, rest, found := strings.Cut(name, "://"); found {
 		name = rest
@@ -230,7 +230,7 @@ func (c Connector) Credential(ctx context.Context, resource string, opt Options)
 	if err != nil {
 		return Credential{}, err
 	}
-	reg, err := find(all, resource)
+	reg, err := FindRegistry(all, resource)
 	if err != nil {
 		return Credential{}, err
 	}

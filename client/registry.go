@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,19 +20,28 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// base is the URL of a login server: HTTPS, unless it says otherwise or is a loopback host that does not speak it on a
-// usual port.
-func base(server string) string {
+// base is the URL of a login server: HTTPS, unless it says otherwise or is on this machine and speaks none, as docker has it.
+func (o Options) base(ctx context.Context, server string) string {
 	if strings.Contains(server, "://") {
 		return strings.TrimRight(server, "/")
 	}
-	host, port, err := net.SplitHostPort(server)
+	host, _, err := net.SplitHostPort(server)
 	if err != nil {
-		host, port = server, ""
+		host = server
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
-	local := host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
-	if local && port != "443" && port != "5443" {
+	if host != "localhost" && !strings.HasSuffix(host, ".localhost") && !ip.IsLoopback() {
+		return "https://" + server
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+server+"/v2/", nil)
+	if err != nil {
+		return "https://" + server // whoever uses it says what is wrong
+	}
+	resp, err := o.http().Do(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	if plain := new(tls.RecordHeaderError); errors.As(err, plain) || err != nil && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
 		return "http://" + server
 	}
 	return "https://" + server
@@ -72,7 +83,7 @@ func (o Options) exchangeFor(ctx context.Context, audience, server string, who a
 	var body struct {
 		Refresh string `json:"refresh_token"`
 	}
-	if err := o.post(ctx, base(server)+"/oauth2/exchange", form, &body); err != nil {
+	if err := o.post(ctx, o.base(ctx, server)+"/oauth2/exchange", form, &body); err != nil {
 		return "", fmt.Errorf("exchange the token at %s: %w", server, err)
 	}
 	return body.Refresh, nil
@@ -140,7 +151,7 @@ func (c Credential) Access(ctx context.Context, repository string, opt Options) 
 // challenge asks a registry where its tokens come from. It is asked over HTTPS, or over the plain HTTP of this machine; a
 // password is sent to the registry's own host alone.
 func (o Options) challenge(ctx context.Context, server string) (realm, service string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base(server)+"/v2/", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.base(ctx, server)+"/v2/", nil)
 	if err != nil {
 		return "", "", fmt.Errorf("%.200q is no login server: %w", server, err)
 	}
@@ -200,8 +211,8 @@ func accessOf(token, repository string) (Access, error) {
 }
 
 // Registry is the registry that the credential is of, for programs: everything the distribution API offers.
-func (c Credential) Registry(opt Options) (*remote.Registry, error) {
-	at := base(c.Server)
+func (c Credential) Registry(ctx context.Context, opt Options) (*remote.Registry, error) {
+	at := opt.base(ctx, c.Server)
 	reg, err := remote.NewRegistry(hostOf(at))
 	if err != nil {
 		return nil, fmt.Errorf("%.200q is no login server: %w", c.Server, err)

@@ -125,7 +125,9 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Log in:", []*cobra.Command{a.loginCommand(), a.logoutCommand(), a.accountCommand()}},
+		{"Log in:", []*cobra.Command{
+			a.loginCommand(), a.logoutCommand(), a.accountCommand(), a.connectionCommand(), a.connectorCommand(), a.containerRegistryCommand(),
+		}},
 		{"Contents:", []*cobra.Command{a.repositoryCommand(), a.healthCommand()}},
 		{"Registries:", []*cobra.Command{
 			a.registryList(), a.registryShow(), a.registryUpdate(), a.registryCredentialCommand(), a.tokenCommand(), a.scopeMapCommand(),

@@ -13,12 +13,14 @@ import (
 // account is how a verb is told which registry, and as whom.
 type account struct {
 	name, user, password string
+	connection           string // in place of all three
 }
 
 func (acc *account) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&acc.name, "name", "n", "", "registry: a name, host[:port] or URL (default the server's default registry)")
 	f.StringVarP(&acc.user, "username", "u", "", "user name (default $ACRE_USERNAME, else docker's configuration)")
+	f.StringVar(&acc.connection, "connection", "", "connection that says which registry, and how to log in; see acre connection --help")
 	f.StringVarP(&acc.password, "password", "p", "", "password (default $ACRE_PASSWORD, else docker's configuration)")
 }
 
@@ -54,13 +56,25 @@ func (a *app) credential(ctx context.Context, acc account, t target) (ociclient.
 
 // open makes the client of a verb.
 func (a *app) open(ctx context.Context, acc account) (*ociclient.Client, error) {
-	t, err := a.target(acc.name)
-	if err != nil {
-		return nil, err
-	}
-	cred, err := a.credential(ctx, acc, t)
+	t, cred, err := a.reach(ctx, acc)
 	if err != nil {
 		return nil, err
 	}
 	return a.client(t, cred)
+}
+
+// reach finds a verb's registry and what to use there.
+func (a *app) reach(ctx context.Context, acc account) (target, ociclient.Credential, error) {
+	if acc.connection != "" {
+		if acc.name != "" || acc.user != "" || acc.password != "" {
+			return target{}, ociclient.Credential{}, fault.New(fault.Invalid, "--connection says which registry, and as whom: it excludes --name, --username and --password")
+		}
+		return a.connect(ctx, acc.connection)
+	}
+	t, err := a.target(acc.name)
+	if err != nil {
+		return t, ociclient.Credential{}, err
+	}
+	cred, err := a.credential(ctx, acc, t)
+	return t, cred, err
 }

@@ -44,11 +44,7 @@ func (a *app) healthCommand() *cobra.Command {
 token for the credentials at hand, and that the catalog can be read with it. Ends with 1 if a check fails.`,
 		Example: "  acre check-health\n  acre check-health -n mainreg -o table\n  acre check-health --query \"[?status=='failed'].error\" -o tsv",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := a.target(acc.name)
-			if err != nil {
-				return err
-			}
-			cred, err := a.credential(cmd.Context(), acc, t)
+			t, cred, err := a.reach(cmd.Context(), acc)
 			if err != nil {
 				return err
 			}

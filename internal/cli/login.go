@@ -81,6 +81,13 @@ func (a *app) loginCommand() *cobra.Command {
 // logIn logs in to a registry, by name and password or as who is signed in; a user of the directory who names no
 // registry signs in instead.
 func (a *app) logIn(ctx context.Context, l loginFlags) error {
+	if l.connection != "" {
+		t, cred, err := a.reach(ctx, l.account)
+		if err != nil {
+			return err
+		}
+		return a.login(ctx, t, cred, l.expose)
+	}
 	t, err := a.target(l.name)
 	if err != nil {
 		return err

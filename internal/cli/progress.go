@@ -49,6 +49,41 @@ func (p *progress) note(what string) {
 	p.what = what
 }
 
+// spin shows on a terminal that something is waited for, from a second on, until stop is called.
+func (a *app) spin(what string) (stop func()) {
+	p := a.progress(what)
+	if p.out == nil {
+		return func() {}
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-quit:
+				p.end()
+				return
+			case <-tick.C:
+				p.turn(i)
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// turn draws a spinner's next picture.
+func (p *progress) turn(i int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Now().Before(p.next) {
+		return
+	}
+	p.drawn = true
+	fmt.Fprintf(p.out, "\r\x1b[K%c %s", `|/-\`[i%4], p.what)
+}
+
 // end removes the line.
 func (p *progress) end() {
 	p.mu.Lock()

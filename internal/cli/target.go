@@ -176,8 +176,8 @@ func portOf(u url.URL) string {
 func withPort(u url.URL) string { return net.JoinHostPort(u.Hostname(), portOf(u)) }
 
 // transport makes the target's connections.
-func (a *app) transport(t target) (*http.Transport, error) {
-	tr := &http.Transport{
+func (a *app) transport(t target) (tr *http.Transport, err error) {
+	tr = &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16,
 		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: 30 * time.Second,
 	}
@@ -191,23 +191,45 @@ func (a *app) transport(t target) (*http.Transport, error) {
 	if t.dial != "" {
 		tr.Proxy = nil // the address is known
 	}
-	file := a.setting(a.ca, "ACRE_CA", "")
-	if file == "" {
-		return tr, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "certificates to trust: %w; write them with acre admin ca export", err)
+	tr.TLSClientConfig, err = a.trust(t)
+	return tr, err
+}
+
+// trust is what certificates of a target are held against: the system's, and those of --ca, or, for a server on this
+// machine, the authority of the one on the data directory. nil is the system's alone.
+func (a *app) trust(t target) (*tls.Config, error) {
+	pem, err := a.trusted(t)
+	if err != nil || pem == nil {
+		return nil, err
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.Invalid, "%s holds no PEM certificate; write one with acre admin ca export", file)
+		return nil, fault.New(fault.Invalid, "%s holds no PEM certificate; write one with acre admin ca export", a.setting(a.ca, "ACRE_CA", ""))
 	}
-	tr.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	return tr, nil
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
+}
+
+func (a *app) trusted(t target) ([]byte, error) {
+	if file := a.setting(a.ca, "ACRE_CA", ""); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "certificates to trust: %w; write them with acre admin ca export", err)
+		}
+		return pem, nil
+	}
+	if t.url.Scheme != "https" || !isLoopback(t) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	pem, err := a.authority(ctx)
+	if err != nil {
+		return nil, nil //nolint:nilerr // a server of somebody else's, with a certificate that the system trusts
+	}
+	return pem, nil
 }
 
 // client talks to the target with these credentials.
