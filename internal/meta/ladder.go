@@ -35,7 +35,7 @@ func (db *DB) climb(ctx context.Context) error {
 		}
 	}
 	var top int
-	if err := s.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(step), 0) FROM ladder").Scan(&top); err != nil {
+	if _, err := s.one(ctx, "SELECT COALESCE(MAX(step), 0) FROM ladder", nil, &top); err != nil {
 		return err
 	}
 	if top > len(steps) {
@@ -61,8 +61,7 @@ func (db *DB) step(ctx context.Context, s *session, fn func() error) error {
 
 func (db *DB) apply(ctx context.Context, s *session, number int, name string) error {
 	var done int
-	query := db.d.placeholders("SELECT COUNT(*) FROM ladder WHERE step = ?")
-	if err := s.conn.QueryRowContext(ctx, query, number).Scan(&done); err != nil || done > 0 {
+	if _, err := s.one(ctx, "SELECT COUNT(*) FROM ladder WHERE step = ?", []any{number}, &done); err != nil || done > 0 {
 		return err
 	}
 	text, err := migrations.ReadFile(path.Join("migrations", name))
@@ -81,7 +80,7 @@ func (db *DB) apply(ctx context.Context, s *session, number int, name string) er
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}
-		if _, err := s.conn.ExecContext(ctx, statement); err != nil {
+		if err := s.run(ctx, statement); err != nil {
 			return fmt.Errorf("%.60s: %w", strings.TrimSpace(statement), err)
 		}
 	}

@@ -13,15 +13,13 @@ package meta
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"time"
-
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
 	"github.com/acre-registry/acre/internal/fault"
 )
@@ -37,17 +35,17 @@ type Options struct {
 
 // DB is the store. Its methods may be called at once from many goroutines.
 type DB struct {
-	d       *dialect
-	opt     Options
-	sql     *sql.DB
-	pool    chan *session // nil ones are opened on demand
-	solo    chan *session // what the writers use: on SQLite one session of their own, else the pool
-	lock    *fileLock
-	flusher *flusher // nil where the database flushes by itself
-	stop    context.CancelFunc
-	ctx     context.Context
-	running sync.WaitGroup
-	closing sync.Once
+	d         *dialect
+	opt       Options
+	connector driver.Connector
+	pool      chan *session // nil ones are opened on demand
+	solo      chan *session // what the writers use: on SQLite one session of their own, else the pool
+	lock      *fileLock
+	flusher   *flusher // nil where the database flushes by itself
+	stop      context.CancelFunc
+	ctx       context.Context
+	running   sync.WaitGroup
+	closing   sync.Once
 
 	mu      sync.Mutex
 	writers map[int64]*writer // by registry; only 0 on SQLite
@@ -86,10 +84,9 @@ func Open(ctx context.Context, store string, opt Options) (*DB, error) {
 		}
 		source = sqliteSource(source)
 	}
-	if db.sql, err = sql.Open(d.driver, source); err != nil {
+	if db.connector, err = d.connector(source); err != nil {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), db.lock.release())
 	}
-	db.sql.SetMaxIdleConns(d.sessions + 2)
 	db.ctx, db.stop = context.WithCancel(context.Background())
 	if err := db.climb(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", db.d.fail(err)), db.Close())
@@ -129,7 +126,7 @@ func (db *DB) Close() (err error) {
 		if db.solo != db.pool {
 			drain(db.solo)
 		}
-		err = errors.Join(db.sql.Close(), db.lock.release())
+		err = db.lock.release()
 	})
 	return err
 }
@@ -237,7 +234,7 @@ func (db *DB) with(ctx context.Context, pool chan *session, fn func(context.Cont
 		defer cancel()
 	} else {
 		// SQLite's statements here take microseconds; a context that can end costs a goroutine each.
-		ctx = context.WithoutCancel(ctx)
+		ctx = context.Background()
 	}
 	if s == nil {
 		var err error

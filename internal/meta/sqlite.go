@@ -69,7 +69,7 @@ func (db *DB) checkpoint() {
 			mode = "PRAGMA wal_checkpoint(RESTART)"
 		}
 		var busy, frames, moved int
-		err := s.conn.QueryRowContext(ctx, mode).Scan(&busy, &frames, &moved)
+		_, err := s.one(ctx, mode, nil, &busy, &frames, &moved)
 		if unsynced(err) {
 			db.opt.Log.Error("metadata checkpoint could not be flushed", "error", db.flusher.breaks(err))
 			return

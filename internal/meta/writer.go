@@ -2,15 +2,12 @@ package meta
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 )
-
-var errDiscard = driver.ErrBadConn
 
 // maxBatch is how many writes share one transaction at most; it bounds how long a reader of the log waits.
 const maxBatch = 256
