@@ -110,7 +110,7 @@ func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest
 		if ref.Tag != "" {
 			row, ok, err = tx.ManifestByTag(r.id, repo, ref.Tag)
 		} else {
-			row, ok, err = tx.ManifestByDigest(r.id, repo, ref.Digest)
+			row, ok, err = tx.ManifestBody(r.id, repo, ref.Digest)
 		}
 		return err
 	})

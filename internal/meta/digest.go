@@ -40,13 +40,19 @@ func (d *digest) Scan(src any) error {
 		*d = ""
 		return nil
 	case ok && len(raw) == 33 && raw[0] == sha256Byte:
-		*d = digest("sha256:" + hex.EncodeToString(raw[1:]))
+		*d = spell("sha256:", raw[1:])
 		return nil
 	case ok && len(raw) == 65 && raw[0] == sha512Byte:
-		*d = digest("sha512:" + hex.EncodeToString(raw[1:]))
+		*d = spell("sha512:", raw[1:])
 		return nil
 	}
 	return fmt.Errorf("the store holds %d bytes where a digest belongs", len(raw))
+}
+
+// spell writes a digest out, in one allocation.
+func spell(algorithm string, sum []byte) digest {
+	var room [135]byte
+	return digest(hex.AppendEncode(append(room[:0], algorithm...), sum))
 }
 
 // after is where a page of digests goes on: the digest itself, or what sorts before all.

@@ -106,10 +106,21 @@ func (tx *Tx) manifest(query string, args ...any) (Manifest, bool, error) {
 	return m, found, err
 }
 
-// ManifestByTag finds what a tag points to; found is false where tag or repository is missing.
+// ManifestByTag finds what a tag points to: digest, media type and bytes, which is what is read most. found is false where tag
+// or repository is missing.
 func (tx *Tx) ManifestByTag(registry int64, repo, tag string) (m Manifest, found bool, err error) {
-	return tx.manifest("SELECT "+manifestColumns+` FROM repository r JOIN tag t ON t.repository = r.id
-		JOIN manifest m ON m.id = t.manifest WHERE r.registry = ? AND r.name = ? AND t.name = ?`, registry, repo, tag)
+	found, err = tx.one(`SELECT m.digest, m.media_type, m.body FROM repository r JOIN tag t ON t.repository = r.id
+		JOIN manifest m ON m.id = t.manifest WHERE r.registry = ? AND r.name = ? AND t.name = ?`, []any{registry, repo, tag},
+		(*digest)(&m.Digest), &m.MediaType, &m.Body)
+	return m, found, err
+}
+
+// ManifestBody is ManifestByTag for a digest.
+func (tx *Tx) ManifestBody(registry int64, repo string, d oci.Digest) (m Manifest, found bool, err error) {
+	m.Digest = d
+	found, err = tx.one(`SELECT m.media_type, m.body FROM repository r JOIN manifest m ON m.repository = r.id
+		WHERE r.registry = ? AND r.name = ? AND m.digest = ?`, []any{registry, repo, digest(d)}, &m.MediaType, &m.Body)
+	return m, found, err
 }
 
 // TagDigest is where a tag points to; "" where tag or repository is missing.

@@ -309,6 +309,10 @@ func TestManifests(t *testing.T) {
 				m.ArtifactType != "text/y" || m.Subject != digestOf("subject") || string(m.Body) != string(body) || m.Created.IsZero() {
 				t.Errorf("got %+v", m)
 			}
+			if got, found, err := tx.ManifestBody(registry, "app", sha512); !found || got.Digest != sha512 ||
+				got.MediaType != m.MediaType || string(got.Body) != string(body) || err != nil {
+				t.Errorf("its type and bytes are %+v, %t, %v", got, found, err)
+			}
 			named, err := tx.NamedBy(id)
 			slices.Sort(named)
 			if want := slices.Sorted(slices.Values([]oci.Digest{digestOf("a"), digestOf("b")})); !slices.Equal(named, want) || err != nil {
@@ -319,6 +323,9 @@ func TestManifests(t *testing.T) {
 			}
 			if _, found, err := tx.ManifestByDigest(registry, "other", sha512); found || err != nil {
 				t.Errorf("in a repository that is not there: %t, %v", found, err)
+			}
+			if _, found, err := tx.ManifestBody(registry, "other", sha512); found || err != nil {
+				t.Errorf("the bytes of one in a repository that is not there: %t, %v", found, err)
 			}
 			if got, _, err := tx.ManifestID(repository, sha512); got != id || err != nil {
 				t.Errorf("its number is %d, not %d: %v", got, id, err)
