@@ -79,11 +79,16 @@ type Application struct {
 
 func (Application) ResourceType() string { return "Microsoft.Graph/applications" }
 
-// Keys finds an application by client ID, by name and by URI.
+// Keys finds an application by client ID, by name, by URI and by its secrets.
 func (a Application) Keys() []string {
 	keys := []string{"appid:" + strings.ToLower(a.AppID), "name:" + strings.ToLower(a.DisplayName)}
 	for _, u := range a.IdentifierURIs {
 		keys = append(keys, "uri:"+strings.ToLower(u))
+	}
+	for _, s := range a.Secrets {
+		if s.Hash != "" {
+			keys = append(keys, secretKey(s.Hash))
+		}
 	}
 	return keys
 }
@@ -94,6 +99,7 @@ type ClientSecret struct {
 	DisplayName string    `json:"displayName"`
 	Hint        string    `json:"hint"` // the first three characters
 	Verifier    string    `json:"verifier"`
+	Hash        string    `json:"hash,omitempty"` // of a generated one: see SecretHash
 	Start       time.Time `json:"start"`
 	End         time.Time `json:"end"`
 }

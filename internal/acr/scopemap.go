@@ -44,10 +44,22 @@ type Token struct {
 
 func (Token) ResourceType() string { return "registries/tokens" }
 
+// Keys finds a token by its passwords, should they turn up somewhere.
+func (t Token) Keys() []string {
+	var keys []string
+	for _, p := range t.Passwords {
+		if p.Hash != "" {
+			keys = append(keys, secretKey(p.Hash))
+		}
+	}
+	return keys
+}
+
 // TokenPassword is password1 or password2 of a token.
 type TokenPassword struct {
 	Name      string     `json:"name"`
 	Verifier  string     `json:"verifier"`
+	Hash      string     `json:"hash,omitempty"` // see SecretHash
 	CreatedAt time.Time  `json:"createdAt"`
 	Expiry    *time.Time `json:"expiry,omitempty"` // nil: never
 }

@@ -10,6 +10,7 @@ package auth
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 )
@@ -77,6 +78,20 @@ func (id Identity) Kind() string {
 
 // Address is where its request comes from.
 func (id Identity) Address() netip.Addr { return id.source }
+
+// Stamp notes on a resource that the context's identity writes it now.
+func Stamp(ctx context.Context, now time.Time, data *acr.SystemData) {
+	who, _ := Actor(ctx)
+	as := acr.ByApplication
+	id, _ := Who(ctx)
+	if p, ok := id.Principal(); ok && p.Type == acr.UserPrincipal {
+		as = acr.ByUser
+	}
+	if data.CreatedAt.IsZero() {
+		data.CreatedBy, data.CreatedAs, data.CreatedAt = who, as, now.UTC()
+	}
+	data.ModifiedBy, data.ModifiedAs, data.ModifiedAt = who, as, now.UTC()
+}
 
 type contextKey struct{}
 

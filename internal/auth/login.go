@@ -392,5 +392,5 @@ func (s *Service) Refresh(reg *Registry, service string, id Identity) (Token, er
 	return s.token(reg, service, id, refreshToken, nil)
 }
 
-// NewPassword makes an admin user's password: 52 characters of letters and digits, 256 bits and more.
+// NewPassword makes a user's first password: 52 characters of letters and digits, 256 bits and more.
 func NewPassword() string { return rand.Text() + rand.Text() }

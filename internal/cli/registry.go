@@ -274,7 +274,7 @@ func (a *app) registryCredentialCommand() *cobra.Command {
 	mustComplete(renew, "password-name", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{acr.Password1, acr.Password2}, cobra.ShellCompDirectiveNoFileComp
 	})
-	cmd.AddCommand(showCmd, renew)
+	cmd.AddCommand(showCmd, renew, a.leakedCommand())
 	return cmd
 }
 

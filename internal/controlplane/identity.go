@@ -30,7 +30,7 @@ func (f *Face) identityRows() []*row {
 		f.federationRow(),
 		{provider: own, types: "auditEvents", verbs: map[string]handler{list: auditEvents}},
 		{provider: arm.Provider, types: "registries/auditEvents", verbs: map[string]handler{list: auditEvents}},
-		{provider: own, verbs: map[string]handler{"POST verifyaudit": verifyAudit}},
+		{provider: own, verbs: map[string]handler{"POST verifyaudit": verifyAudit, "POST findleakedcredentials": findLeaked}},
 	}
 	return rows
 }

@@ -22,6 +22,7 @@ func (f *Face) registryRows() []*row {
 	registries.verbs["POST generatecredentials"] = generateCredentials
 	registries.verbs["POST explainaccess"] = explainAccess
 	registries.verbs["POST revoketokens"] = revokeTokens
+	registries.verbs["POST findleakedcredentials"] = findLeaked
 	return []*row{
 		registries, f.scopeMapRow(), f.tokenRow(),
 		{provider: arm.Provider, types: "registries/listUsages", verbs: map[string]handler{list: listUsages}},

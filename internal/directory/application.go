@@ -72,7 +72,7 @@ func applicationFree(tx *meta.Tx, a acr.Application) error {
 func bare(a acr.Application) acr.Application {
 	a.Secrets = slices.Clone(a.Secrets)
 	for i := range a.Secrets {
-		a.Secrets[i].Verifier = ""
+		a.Secrets[i].Verifier, a.Secrets[i].Hash = "", ""
 	}
 	return a
 }

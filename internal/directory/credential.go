@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -40,18 +39,17 @@ func (s *Service) AddSecret(ctx context.Context, id string, n NewSecret) (secret
 	if !n.End.After(n.Start) {
 		return secret, "", fault.New(fault.Invalid, "the secret would end at %s, before it begins", n.End.Format(time.RFC3339))
 	}
-	verifier, value := "", n.Value
+	verifier, hash, value := "", "", n.Value
 	if value == "" {
-		// The third letter tells what it is, as in the real service's, and none needs quoting in a shell.
-		value = rand.Text()[:3] + "8Q~" + rand.Text() + rand.Text()[:14]
-		verifier = acr.SecretVerifier(value)
+		value = acr.NewClientSecret()
+		verifier, hash = acr.SecretVerifier(value), acr.SecretHash(value)
 	} else {
 		if err := system(ctx); err != nil {
 			return secret, "", err
 		}
 		verifier = acr.PasswordVerifier(value)
 	}
-	secret = acr.ClientSecret{KeyID: uuid.NewString(), DisplayName: n.DisplayName, Hint: value[:min(3, len(value))], Verifier: verifier, Start: n.Start.UTC(), End: n.End.UTC()}
+	secret = acr.ClientSecret{KeyID: uuid.NewString(), DisplayName: n.DisplayName, Hint: value[:min(3, len(value))], Verifier: verifier, Hash: hash, Start: n.Start.UTC(), End: n.End.UTC()}
 	_, err = s.updateApplication(ctx, id, func(a *acr.Application) error {
 		if n.Replace {
 			a.Secrets = nil
@@ -62,7 +60,7 @@ func (s *Service) AddSecret(ctx context.Context, id string, n NewSecret) (secret
 	if err != nil {
 		return acr.ClientSecret{}, "", err
 	}
-	secret.Verifier = ""
+	secret.Verifier, secret.Hash = "", ""
 	return secret, value, nil
 }
 

@@ -257,6 +257,12 @@ func (tx *Tx) auditRemoval(parent string, n int64) error {
 	return tx.auditResource(id, &acr.AuditRow{OperationName: "resources/delete", Resource: parent + "/*", Count: int(n)})
 }
 
+// Audit notes in a row that this transaction does something to a resource, beside writing it; its end chains the row.
+func (tx *Tx) Audit(id arm.ID, row *acr.AuditRow) error {
+	row.Resource = id.String()
+	return tx.auditResource(id, row)
+}
+
 func (tx *Tx) auditResource(id arm.ID, row *acr.AuditRow) error {
 	row.Category = acr.Changes
 	if tx.db.opt.Actor != nil {

@@ -157,6 +157,23 @@ func Find[R acr.Resource](tx *Tx, key string, limit int) ([]R, error) {
 		ORDER BY k.id LIMIT ?`, zero.ResourceType(), key, limit)
 }
 
+// FindIDs is Find for their IDs, all of whose letters are in lower case.
+func FindIDs[R acr.Resource](tx *Tx, key string, limit int) ([]arm.ID, error) {
+	var zero R
+	var out []arm.ID
+	err := tx.each("SELECT id FROM resource_key WHERE type = ? AND name = ? ORDER BY id LIMIT ?", []any{zero.ResourceType(), key, limit},
+		func(scan func(...any) error) error {
+			var key string
+			if err := scan(&key); err != nil {
+				return err
+			}
+			id, err := arm.ParseID(key)
+			out = append(out, id)
+			return err
+		})
+	return out, err
+}
+
 // FindUnder reads resources one of whose Keys is key, or key, a slash and more: by ID, after one, at most limit.
 func FindUnder[R acr.Resource](tx *Tx, key, after string, limit int) ([]R, error) {
 	var zero R

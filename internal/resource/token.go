@@ -2,7 +2,6 @@ package resource
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"slices"
 	"strings"
@@ -126,9 +125,11 @@ func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Genera
 		}
 		t = kept.Doc
 		for _, name := range names {
-			values[name] = newTokenPassword()
+			values[name] = acr.NewPassword()
 			t.Passwords = slices.DeleteFunc(t.Passwords, func(p acr.TokenPassword) bool { return p.Name == name })
-			t.Passwords = append(t.Passwords, acr.TokenPassword{Name: name, Verifier: acr.SecretVerifier(values[name]), CreatedAt: now, Expiry: g.Expiry})
+			t.Passwords = append(t.Passwords, acr.TokenPassword{
+				Name: name, Verifier: acr.SecretVerifier(values[name]), Hash: acr.SecretHash(values[name]), CreatedAt: now, Expiry: g.Expiry,
+			})
 		}
 		slices.SortFunc(t.Passwords, func(a, b acr.TokenPassword) int { return strings.Compare(a.Name, b.Name) })
 		s.stamp(ctx, &t.System)
@@ -141,9 +142,6 @@ func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Genera
 	}
 	return t, out, err
 }
-
-// newTokenPassword makes a password of 52 characters, 256 bits and more.
-func newTokenPassword() string { return rand.Text() + rand.Text() }
 
 // control asks the policy for an operation that is no kind's read, write or delete.
 func control(ctx context.Context, scope, operation string) error {
