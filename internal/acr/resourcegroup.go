@@ -32,7 +32,12 @@ type ResourceGroup struct {
 	ManagedBy string            `json:"managedBy,omitempty"`
 	CreatedAt time.Time         `json:"createdAt"`
 	UpdatedAt time.Time         `json:"updatedAt"`
+
+	Provisioning Provisioning `json:"provisioning,omitzero"`
 }
+
+// Provisions points to how far the group's removal is.
+func (g *ResourceGroup) Provisions() *Provisioning { return &g.Provisioning }
 
 // ResourceGroupID is where a group is kept.
 func ResourceGroupID(subscription, name string) arm.ID {

@@ -257,7 +257,7 @@ func TestDeleteRegistry(t *testing.T) {
 		s.ok(s.assign(who.ID, acr.ReaderRole, scopeR+"Alpha"))
 		before := s.want(200, "POST", scopeR+"alpha/listCredentials", nil)
 		s.wantAs(bearer, 200, "GET", scopeR+"alpha", nil)
-		s.want(200, "DELETE", scopeR+"alpha", nil)
+		s.want(202, "DELETE", scopeR+"alpha", nil)
 		s.refused(404, "ResourceNotFound", "", "GET", scopeR+"alpha", nil)
 		s.want(201, "PUT", scopeR+"alpha", body)
 		s.refusedAs(bearer, 403, "AuthorizationFailed", "", "GET", scopeR+"alpha", nil)

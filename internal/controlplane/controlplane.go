@@ -3,7 +3,8 @@
 // resource.
 //
 // Any well-formed api-version is served, in one superset of shapes. Paths compare without regard to case; the IDs of answers
-// are spelled as they were when the resource was made. All changes are done when they are answered, so nothing is polled for.
+// are spelled as they were when the resource was made. What takes longer than its answer is an operation that clients poll
+// for; most changes are done when they are answered.
 package controlplane
 
 import (
@@ -187,6 +188,12 @@ func (c *call) find() (handler, error) {
 		return nil, notAllowed(verb, c.r.URL.Path)
 	}
 	c.path = p
+	if name, _ := operationOf(p); name != "" {
+		if c.r.Method != http.MethodGet {
+			return nil, notAllowed(c.r.Method, c.r.URL.Path)
+		}
+		return operation, nil
+	}
 	r := c.rows[p.Type()]
 	if r == nil || r.provider != arm.Resources && !r.extends && !p.Within() {
 		return nil, unknownType(p, c.version)
@@ -232,7 +239,7 @@ func constantHeaders(h http.Header) {
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	h["X-Ms-Request-Id"] = h["X-Ms-Correlation-Request-Id"] // set by web
 	h["X-Ms-Routing-Request-Id"] = h["X-Ms-Correlation-Request-Id"]
-	// Everything is done at once: who knows this header need not wait before it asks again.
+	// Almost everything is done at once: who knows this header need not wait before it asks again.
 	h["X-Go-Azure-Sdk-Skip-Polling-Delay"] = []string{"true"}
 }
 

@@ -2,6 +2,8 @@ package controlplane
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -16,6 +18,7 @@ type document[R acr.Resource] struct {
 	encode func(c *call, kept resource.Kept[R]) any
 	// decode takes the body over: members that are absent stay as they are, null ones get what a new resource has.
 	decode func(c *call, r *R, isNew bool) error
+	gone   deletion
 	id     func(c *call) arm.ID // nil: the path's
 	parent func(c *call) string // of a list; nil: what the path says
 }
@@ -45,12 +48,53 @@ func rowOf[R acr.Resource](d document[R]) *row {
 	return &r
 }
 
+// deletion is how a removal is answered that is done when it is answered (control plane, section 2.5). What is not there
+// answers 204 with all, and what takes longer 202.
+type deletion int
+
+// Ways to answer a removal.
+const (
+	goneOK       deletion = iota // 200
+	goneAccepted                 // 202 and where to ask how it ended, for clients that take no 200
+)
+
 func (d document[R]) get(c *call) error {
 	kept, err := d.kind.Get(c.ctx, d.id(c))
 	if err != nil {
 		return err
 	}
+	tag := kept.ETag()
+	if tag != "" && slices.Contains(tags(c.r.Header["If-None-Match"]), tag) {
+		c.w.Header().Set("ETag", tag)
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	c.tag(tag)
 	return c.write(http.StatusOK, d.encode(c, kept))
+}
+
+// tag says which state of a resource is answered.
+func (c *call) tag(etag string) {
+	if etag != "" {
+		c.w.Header()["Etag"] = []string{etag}
+	}
+}
+
+// match reads the conditions of a change.
+func (c *call) match() resource.Match {
+	return resource.Match{If: tags(c.r.Header["If-Match"]), Unless: tags(c.r.Header["If-None-Match"])}
+}
+
+// tags reads a list of ETags. A weak one names the same state here as the strong one.
+func tags(lines []string) (out []string) {
+	for _, line := range lines {
+		for one := range strings.SplitSeq(line, ",") {
+			if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one != "" {
+				out = append(out, one)
+			}
+		}
+	}
+	return out
 }
 
 func (d document[R]) list(c *call) error {
@@ -66,19 +110,27 @@ func (d document[R]) list(c *call) error {
 }
 
 func (d document[R]) put(c *call, how resource.How) error {
-	kept, created, err := d.kind.Put(c.ctx, d.id(c), how, func(r *R, isNew bool) error { return d.decode(c, r, isNew) })
+	kept, created, err := d.kind.PutIf(c.ctx, d.id(c), how, c.match(), func(r *R, isNew bool) error { return d.decode(c, r, isNew) })
 	if err != nil {
 		return err
+	}
+	c.tag(kept.ETag())
+	if o := kept.Operation; o != nil && !o.Status.Ended() {
+		c.poll(o)
+		created = true
 	}
 	return c.written(created, d.encode(c, kept))
 }
 
 func (d document[R]) delete(c *call) error {
-	existed, err := d.kind.Delete(c.ctx, d.id(c))
+	removed, err := d.kind.Remove(c.ctx, d.id(c), resource.Removal{Match: c.match(), Tracked: d.gone == goneAccepted})
 	if err != nil {
 		return err
 	}
-	return c.deleted(existed)
+	if o := removed.Operation; o != nil && (d.gone == goneAccepted || !o.Status.Ended()) {
+		return c.accepted(o)
+	}
+	return c.deleted(removed.Existed)
 }
 
 // systemData is who made a resource, on the wire.
@@ -108,5 +160,5 @@ func wireTags(tags map[string]string) map[string]string {
 	return tags
 }
 
-// succeeded is the provisioning state of everything: changes are done when they are answered.
+// succeeded is the provisioning state of what is done when it is answered.
 const succeeded = "Succeeded"

@@ -68,9 +68,8 @@ func unknownType(p arm.Path, v arm.Version) error {
 	return fault.New(unknownNamespace, "The resource namespace '%.200s' is invalid.", p.Provider)
 }
 
-// render writes an error in the envelope of the management API.
-func (f *Face) render(w http.ResponseWriter, r *http.Request, err error) {
-	e := fault.Of(err)
+// statusOf is how a fault is answered.
+func statusOf(e *fault.Error) (status int, code string) {
 	to := statuses[e.Kind]
 	if e.Code != strings.ToUpper(e.Code) { // codes in capitals are the data plane's
 		to.code = e.Code
@@ -78,18 +77,25 @@ func (f *Face) render(w http.ResponseWriter, r *http.Request, err error) {
 	if status, ok := codeStatuses[to.code]; ok {
 		to.status = status
 	}
+	return to.status, to.code
+}
+
+// render writes an error in the envelope of the management API.
+func (f *Face) render(w http.ResponseWriter, r *http.Request, err error) {
+	e := fault.Of(err)
+	status, code := statusOf(e)
 	switch {
-	case to.status == http.StatusUnauthorized:
+	case status == http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer authorization_uri="`+f.opt.Cloud(r).Login+"/"+f.opt.Resources.Installation().Tenant+
 			`", error="invalid_token", error_description="`+quotable(e.Message)+`"`)
 	case e.After > 0:
 		w.Header().Set("Retry-After", strconv.Itoa(max(int(e.After.Seconds()), 1)))
 	}
-	body := arm.ErrorBody{Error: arm.ErrorDetail{Code: to.code, Message: e.Message}}
-	if p, err := arm.ParsePath(r.URL.Path); err == nil && strings.EqualFold(p.Provider, arm.Provider) && to.status != http.StatusUnauthorized && to.status != http.StatusForbidden {
+	body := arm.ErrorBody{Error: arm.ErrorDetail{Code: code, Message: e.Message}}
+	if p, err := arm.ParsePath(r.URL.Path); err == nil && strings.EqualFold(p.Provider, arm.Provider) && status != http.StatusUnauthorized && status != http.StatusForbidden {
 		body.Status = "Failed"
 	}
-	_ = web.WriteJSON(w, to.status, body) // strings always marshal
+	_ = web.WriteJSON(w, status, body) // strings always marshal
 }
 
 // quotable is a text as it stands between the quotes of a challenge.

@@ -42,7 +42,7 @@ type provisioned struct {
 
 func encodeGroup(c *call, kept resource.Kept[acr.ResourceGroup]) any {
 	g := kept.Doc
-	return groupWire{c.opt.Resources.GroupScope(g.Name), g.Name, "Microsoft.Resources/resourceGroups", g.Location, g.ManagedBy, wireTags(g.Tags), provisioned{succeeded}}
+	return groupWire{c.opt.Resources.GroupScope(g.Name), g.Name, "Microsoft.Resources/resourceGroups", g.Location, g.ManagedBy, wireTags(g.Tags), provisioned{g.Provisioning.Shown()}}
 }
 
 func decodeGroup(c *call, g *acr.ResourceGroup, isNew bool) error {

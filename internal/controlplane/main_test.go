@@ -276,7 +276,8 @@ type transcript struct {
 
 var (
 	guidForm   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
-	secretForm = regexp.MustCompile(`"[0-9A-Za-z]{42}\+ACR[A-D][0-9A-Za-z]{5}"`)
+	secretForm = regexp.MustCompile(`"[A-Z2-7]{52}"`)
+	etagForm   = regexp.MustCompile(`"(\d+)-[0-9a-f]{6,16}"`)
 	constant   = []string{
 		"Date", "Cache-Control", "Pragma", "Expires", "Strict-Transport-Security", "X-Content-Type-Options", "X-Ms-Request-Id",
 		"X-Ms-Routing-Request-Id", "X-Ms-Correlation-Request-Id", "X-Go-Azure-Sdk-Skip-Polling-Delay", "Content-Length", "Content-Type",
@@ -325,7 +326,7 @@ func (r *transcript) plain(text string) string {
 	for _, builtin := range acr.BuiltinRoles() {
 		text = strings.ReplaceAll(text, builtin.ID, "ROLE("+builtin.RoleName+")")
 	}
-	text = secretForm.ReplaceAllString(text, `"SECRET"`)
+	text = etagForm.ReplaceAllString(secretForm.ReplaceAllString(text, `"SECRET"`), `"$1-STATE"`)
 	return guidForm.ReplaceAllString(text, "GUID")
 }
 

@@ -39,6 +39,7 @@ func TestWireTenant(t *testing.T) {
 		r.run("GET", scopeS+"/providers/microsoft.containerregistry", nil)
 		r.run("POST", scopeS+"/providers/Microsoft.Storage/register", nil)
 		r.run("DELETE", scopeS+"/resourcegroups/other", nil)
+		s.work()
 		r.run("HEAD", scopeS+"/resourcegroups/other", nil)
 		r.compare("tenant")
 	})

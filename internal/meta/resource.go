@@ -13,11 +13,18 @@ import (
 )
 
 // Get reads a resource and its version. Errors: fault.NotFound.
-func Get[R acr.Resource](tx *Tx, id arm.ID) (R, int64, error) {
+func Get[R acr.Resource](tx *Tx, id arm.ID) (R, int64, error) { return get[R](tx, id, "") }
+
+// Hold is Get in a transaction that will write the resource: until it ends nobody else does.
+func Hold[R acr.Resource](tx *Tx, id arm.ID) (R, int64, error) {
+	return get[R](tx, id, tx.db.d.lockRow)
+}
+
+func get[R acr.Resource](tx *Tx, id arm.ID, lock string) (R, int64, error) {
 	var r R
 	var doc []byte
 	var version int64
-	found, err := tx.one("SELECT doc, version FROM resource WHERE id = ?", []any{id.Key()}, &doc, &version)
+	found, err := tx.one("SELECT doc, version FROM resource WHERE id = ? "+lock, []any{id.Key()}, &doc, &version)
 	if err == nil && !found {
 		err = fault.New(fault.NotFound, "%s %s does not exist", id.Type(), id.Name())
 	}
@@ -138,10 +145,21 @@ func ListUnder[R acr.Resource](tx *Tx, parent, after string, limit int) ([]R, er
 // CountUnder counts resources of a type below a resource or scope.
 func CountUnder[R acr.Resource](tx *Tx, parent string) (int, error) {
 	var zero R
+	return CountKind(tx, zero.ResourceType(), parent)
+}
+
+// CountKind is CountUnder for a type by its name.
+func CountKind(tx *Tx, kind, parent string) (int, error) {
 	var n int
 	from, to := under(parent)
-	_, err := tx.one("SELECT COUNT(*) FROM resource WHERE type = ? AND id >= ? AND id < ?", []any{zero.ResourceType(), from, to}, &n)
+	_, err := tx.one("SELECT COUNT(*) FROM resource WHERE type = ? AND id >= ? AND id < ?", []any{kind, from, to}, &n)
 	return n, err
+}
+
+// KeysUnder lists the keys of resources of a type, by its name, below a resource or scope, at most limit.
+func KeysUnder(tx *Tx, kind, parent string, limit int) ([]string, error) {
+	from, to := under(parent)
+	return list[string](tx, "SELECT id FROM resource WHERE type = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?", kind, from, to, limit)
 }
 
 // under is the range of the keys below a parent: / is followed by 0.

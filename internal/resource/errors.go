@@ -40,8 +40,25 @@ var (
 	offlineChildren = fault.Code{Kind: fault.Conflict, Name: "ConnectedRegistryHasOfflineChildren"}
 )
 
+// Of operations.
+var (
+	operationNotFound  = fault.Code{Kind: fault.NotFound, Name: "OperationNotFound"}
+	groupClosing       = fault.Code{Kind: fault.Conflict, Name: "ResourceGroupBeingDeleted"}
+	operationAbandoned = fault.Code{Kind: fault.Internal, Name: "OperationAbandoned"}
+)
+
+// Of registries.
+var (
+	wrongConnection = fault.Code{Kind: fault.Conflict, Name: "PrivateEndpointConnectionDisconnected"}
+	immutable       = fault.Code{Kind: fault.Invalid, Name: "PropertyChangeNotAllowed"}
+	notAvailable    = fault.Code{Kind: fault.Unsupported, Name: "FeatureNotAvailable"}
+)
+
 // missing is what is said of a resource that is not there.
 func missing(id arm.ID) error {
+	if id.Provider == arm.Resources && id.Type() == "resourcegroups" {
+		return missingGroup(id.Name())
+	}
 	if _, nested := id.Parent(); nested || id.Group == "" {
 		return fault.New(notFound, "The Resource '%s' was not found.", id)
 	}

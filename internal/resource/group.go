@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -17,6 +18,8 @@ func (s *Service) groups() *Kind[acr.ResourceGroup] {
 		scope:    func(id arm.ID) string { return s.GroupScope(id.Name()) },
 		complete: s.completeGroup,
 		check:    func(*Change[acr.ResourceGroup]) error { return nil },
+		drain:    s.drainGroup,
+		work:     s.emptyGroup,
 		release:  s.releaseGroup,
 	}
 }
@@ -59,11 +62,55 @@ func settleLocation(what string, location *string, was, otherwise string) error 
 	return nil
 }
 
-func (s *Service) releaseGroup(c *Change[acr.ResourceGroup]) error {
-	name, scope := c.ID.Name(), s.GroupScope(c.ID.Name())
-	if strings.EqualFold(name, s.installation.Group) {
-		return fault.New(notAllowed, "Resource group '%s' is the installation's own: it cannot be deleted.", name)
+// drainGroup refuses to delete the group without which there is no installation.
+func (s *Service) drainGroup(c *Change[acr.ResourceGroup]) error {
+	if strings.EqualFold(c.ID.Name(), s.installation.Group) {
+		return fault.New(notAllowed, "Resource group '%s' is the installation's own: it cannot be deleted.", c.ID.Name())
 	}
+	return nil
+}
+
+// emptyGroup deletes what lies in a group, each in a transaction of its own, and at last the group. Nothing is made in it
+// meanwhile.
+func (s *Service) emptyGroup(ctx context.Context, o acr.Operation) error {
+	id, err := arm.ParseID(o.On)
+	if err != nil {
+		return err
+	}
+	scope := s.GroupScope(id.Name())
+	if err := empty(ctx, s.Registries, scope); err != nil {
+		return err
+	}
+	if err := empty(ctx, s.Identities, scope); err != nil {
+		return err
+	}
+	return s.Groups.drained(ctx, id)
+}
+
+// empty removes all resources of a kind that lie in a scope.
+func empty[R acr.Resource](ctx context.Context, k *Kind[R], scope string) error {
+	for {
+		list, more, err := k.List(ctx, scope, Page{})
+		if errors.Is(err, fault.NotFound) {
+			return nil // the scope is gone already
+		}
+		if err != nil {
+			return err
+		}
+		for _, kept := range list {
+			if _, err := k.Delete(ctx, kept.ID); err != nil {
+				return err
+			}
+		}
+		if more == "" {
+			return nil
+		}
+	}
+}
+
+// releaseGroup makes sure that nothing is left behind.
+func (s *Service) releaseGroup(c *Change[acr.ResourceGroup]) error {
+	scope := s.GroupScope(c.ID.Name())
 	registries, err := meta.CountUnder[acr.Registry](c.tx, scope)
 	if err != nil {
 		return err
@@ -73,7 +120,7 @@ func (s *Service) releaseGroup(c *Change[acr.ResourceGroup]) error {
 		return err
 	}
 	if registries+identities > 0 {
-		return fault.New(inUse, "Resource group '%s' holds %d registries and %d managed identities: delete them first.", name, registries, identities)
+		return fault.New(inUse, "Resource group '%s' holds %d registries and %d managed identities: delete them first.", c.ID.Name(), registries, identities)
 	}
 	return s.dropAssignments(c.tx, scope)
 }

@@ -30,6 +30,17 @@ type Kind[R acr.Resource] struct {
 	check    func(c *Change[R]) error // holds it against the rest of the store, once it is written
 	release  func(c *Change[R]) error // refuses a removal, or takes along what goes with it; Old is what is removed
 	used     bool                     // its last use is noted
+
+	// What takes longer than its answer. start says what a write leaves to be done: before it is written, so that New may say
+	// that it waits. leave says the same of a removal, once it is done. The zero operation is none.
+	start func(c *Change[R]) acr.Operation
+	leave func(c *Change[R]) acr.Operation
+	// drain refuses to begin a removal that takes longer than its answer; where it is set, the resource stays, as Deleting, until
+	// work has removed what lies in it and then calls drained. It keeps its Provisioning.
+	drain func(c *Change[R]) error
+	// work does what an operation is for; it may be called again, beside another call too. An error that may pass has it tried
+	// again, any other ends the operation. nil: nothing is left to do.
+	work func(ctx context.Context, o acr.Operation) error
 }
 
 // Kept is a resource as it is kept.
@@ -40,6 +51,8 @@ type Kept[R acr.Resource] struct {
 	In      Parent // the registry that it lies in, if it does
 
 	LastUsed time.Time // of a token: when somebody logged in with it; zero where nobody did
+
+	Operation *acr.Operation // that this change began
 }
 
 // Parent is the registry in which a resource lies.
@@ -80,14 +93,18 @@ func (k *Kind[R]) Operation(verb string) string {
 }
 
 func (k *Kind[R]) allowed(ctx context.Context, id arm.ID, verb string) error {
-	scope := id.String()
+	return auth.Policy{}.Control(ctx, k.scopeOf(id), k.Operation(verb))
+}
+
+// scopeOf is what rights to a resource are asked on.
+func (k *Kind[R]) scopeOf(id arm.ID) string {
 	switch {
 	case k.tenant:
-		scope = k.s.Scope()
+		return k.s.Scope()
 	case k.scope != nil:
-		scope = k.scope(id)
+		return k.scope(id)
 	}
-	return auth.Policy{}.Control(ctx, scope, k.Operation(verb))
+	return id.String()
 }
 
 // Get reads a resource. Errors: fault.NotFound, of it or of what it lies in.
@@ -132,6 +149,16 @@ func (k *Kind[R]) get(tx *meta.Tx, id arm.ID) (Kept[R], error) {
 // read is the document of a resource and its version, 0 for what its parent is given. Errors: fault.NotFound.
 func (k *Kind[R]) read(tx *meta.Tx, id arm.ID, in Parent) (R, int64, error) {
 	r, version, err := meta.Get[R](tx, id)
+	return k.orGiven(r, version, err, id, in)
+}
+
+// hold is read in a transaction that will write the resource.
+func (k *Kind[R]) hold(tx *meta.Tx, id arm.ID, in Parent) (R, int64, error) {
+	r, version, err := meta.Hold[R](tx, id)
+	return k.orGiven(r, version, err, id, in)
+}
+
+func (k *Kind[R]) orGiven(r R, version int64, err error, id arm.ID, in Parent) (R, int64, error) {
 	if k.given != nil && errors.Is(err, fault.NotFound) {
 		for _, r := range k.given(in) {
 			if strings.EqualFold(k.name(r), id.Name()) {
@@ -249,91 +276,236 @@ const (
 	UpdateOnly         // fault.NotFound where it is not
 )
 
-// Put writes a resource: edit changes what is there, or, where nothing is, an empty document; created tells which. It may
-// be called more than once. Errors: edit's, what the kind's rules say, fault.NotFound of what it lies in.
+// Put is PutIf without a condition.
 func (k *Kind[R]) Put(ctx context.Context, id arm.ID, how How, edit func(r *R, isNew bool) error) (kept Kept[R], created bool, err error) {
+	return k.PutIf(ctx, id, how, Match{}, edit)
+}
+
+// PutIf writes a resource: edit changes what is there, or, where nothing is, an empty document; created tells which. It may
+// be called more than once. Who writes at the same time waits, and edits what the other made of it. Errors: edit's, what the
+// kind's rules say, fault.Precondition, fault.NotFound of what it lies in.
+func (k *Kind[R]) PutIf(ctx context.Context, id arm.ID, how How, match Match, edit func(r *R, isNew bool) error) (kept Kept[R], created bool, err error) {
 	if err := k.allowed(ctx, id, "write"); err != nil {
 		return Kept[R]{}, false, err
 	}
 	if err := k.reserved(id); err != nil {
 		return Kept[R]{}, false, err
 	}
-	err = k.s.opt.DB.Update(ctx, func(tx *meta.Tx) (err error) {
-		kept, created, err = k.put(ctx, tx, id, how, edit)
-		return err
-	})
+	for again := true; again; {
+		err = k.s.opt.DB.Update(ctx, func(tx *meta.Tx) (err error) {
+			again = false
+			w := write[R]{k: k, c: &Change[R]{ctx: ctx, tx: tx, ID: id}, how: how, match: match, edit: edit}
+			kept, created, err = w.do()
+			again = w.raced && how == CreateOrUpdate
+			return err
+		})
+	}
+	if err == nil && k.s.settledAtOnce(ctx, kept.Operation) {
+		kept, err = k.settled(ctx, id, kept)
+	}
 	return kept, created, err
 }
 
-func (k *Kind[R]) put(ctx context.Context, tx *meta.Tx, id arm.ID, how How, edit func(r *R, isNew bool) error) (Kept[R], bool, error) {
-	in, err := k.s.parent(tx, id)
-	if err != nil {
+// write is a PutIf under way.
+type write[R acr.Resource] struct {
+	k     *Kind[R]
+	c     *Change[R]
+	how   How
+	match Match
+	edit  func(r *R, isNew bool) error
+
+	version int64
+	begun   acr.Operation
+	raced   bool // somebody else made it meanwhile
+}
+
+func (w *write[R]) do() (kept Kept[R], created bool, err error) {
+	k, c := w.k, w.c
+	if created, err = w.read(); err != nil {
 		return Kept[R]{}, false, err
-	}
-	old, version, err := k.read(tx, id, in)
-	created := errors.Is(err, fault.NotFound)
-	switch {
-	case created && how == UpdateOnly:
-		return Kept[R]{}, false, missing(id)
-	case err == nil && how == CreateOnly:
-		return Kept[R]{}, false, fault.New(fault.Exists, "%s %s exists already", k.types[len(k.types)-1], id.Name())
-	case err != nil && !created:
-		return Kept[R]{}, false, err
-	}
-	c := &Change[R]{ctx: ctx, tx: tx, ID: id, In: in}
-	if !created {
-		c.Old, c.New = &old, old
 	}
 	for _, step := range []func() error{
-		func() error { return edit(&c.New, created) },
+		func() error { return w.edit(&c.New, created) },
 		func() error { return k.complete(c) },
-		func() error { return meta.Put(tx, id, c.New, version) },
-		func() error { _, err := k.s.parent(tx, id); return err }, // from here on no other change runs beside this one
+		w.start,
+		w.put,
+		func() error { _, err := k.s.parent(c.tx, c.ID); return err }, // from here on no other change runs beside this one
 		func() error { return k.check(c) },
 	} {
 		if err := step(); err != nil {
 			return Kept[R]{}, false, err
 		}
 	}
-	tx.OnCommit(k.s.opt.Registries.Forget)
-	return Kept[R]{ID: k.id(id, in, c.New), Doc: c.New, Version: version + 1, In: in}, created, nil
+	kept = Kept[R]{ID: k.id(c.ID, c.In, c.New), Doc: c.New, Version: w.version + 1, In: c.In}
+	if w.begun.Name != "" {
+		w.begun.On, kept.Operation = kept.ID.String(), &w.begun
+		err = k.s.begin(c.tx, &w.begun)
+	}
+	c.tx.OnCommit(k.s.opt.Registries.Forget)
+	return kept, created, err
 }
 
-// Delete removes a resource; existed is false where there was none. Errors: fault.Conflict where it is in use,
-// fault.NotFound of what it lies in.
-func (k *Kind[R]) Delete(ctx context.Context, id arm.ID) (existed bool, err error) {
-	if err := k.allowed(ctx, id, "delete"); err != nil {
+// read reads what is there, and holds it against the conditions.
+func (w *write[R]) read() (created bool, err error) {
+	k, c := w.k, w.c
+	var closing bool
+	if c.In, closing, err = k.s.around(c.tx, c.ID); err != nil {
 		return false, err
 	}
-	if err := k.reserved(id); err != nil {
+	old, version, err := k.hold(c.tx, c.ID, c.In)
+	created = errors.Is(err, fault.NotFound)
+	switch {
+	case closing:
+		return false, fault.New(groupClosing, "The resource group '%s' is in deprovisioning state and cannot perform this operation.", c.ID.Group)
+	case created && w.how == UpdateOnly:
+		return false, missing(c.ID)
+	case err == nil && w.how == CreateOnly:
+		return false, fault.New(fault.Exists, "%s %s exists already", k.types[len(k.types)-1], c.ID.Name())
+	case err != nil && !created:
 		return false, err
 	}
-	err = k.s.opt.DB.Update(ctx, func(tx *meta.Tx) (err error) {
-		existed, err = k.delete(ctx, tx, id)
-		return err
-	})
-	return existed, err
+	if !created {
+		c.Old, c.New, w.version = &old, old, version
+	}
+	return created, w.match.holds(c.ID, etag(old, version))
 }
 
-func (k *Kind[R]) delete(ctx context.Context, tx *meta.Tx, id arm.ID) (existed bool, err error) {
-	in, err := k.s.parent(tx, id)
-	if err != nil {
-		return false, err
+// start notes in the document that it waits for what is left to be done.
+func (w *write[R]) start() error {
+	if w.k.start == nil {
+		return nil
 	}
-	old, version, err := k.read(tx, id, in)
-	if errors.Is(err, fault.NotFound) {
-		return false, nil
+	o := w.k.start(w.c)
+	if o.Verb == "" {
+		return nil
 	}
-	if err != nil {
-		return false, err
-	}
-	if version > 0 {
-		if existed, err = meta.Delete(tx, id); err != nil || !existed {
-			return existed, err
+	if o.Status == "" {
+		o.Status = acr.Creating
+		if w.c.Old != nil {
+			o.Status = acr.Updating
 		}
 	}
-	tx.OnCommit(k.s.opt.Registries.Forget)
-	return true, k.release(&Change[R]{ctx: ctx, tx: tx, ID: id, Old: &old, In: in})
+	w.begun = w.k.operation(w.c.ctx, w.c.ID, o)
+	if p, ok := any(&w.c.New).(acr.Provisioned); ok {
+		*p.Provisions() = acr.Provisioning{State: o.Status, Operation: w.begun.Name}
+	}
+	return nil
+}
+
+func (w *write[R]) put() error {
+	err := meta.Put(w.c.tx, w.c.ID, w.c.New, w.version)
+	w.raced = w.version == 0 && errors.Is(err, fault.Exists)
+	return err
+}
+
+// Removal is how a resource is removed.
+type Removal struct {
+	Match   Match
+	Tracked bool // there is an operation to ask how it ended, even where it is done at once
+
+	drained bool // nothing lies in it any more
+}
+
+// Removed tells what became of a removal.
+type Removed struct {
+	Existed   bool
+	Operation *acr.Operation
+}
+
+// Delete is Remove for who does not ask how.
+func (k *Kind[R]) Delete(ctx context.Context, id arm.ID) (existed bool, err error) {
+	removed, err := k.Remove(ctx, id, Removal{})
+	return removed.Existed, err
+}
+
+// Remove removes a resource. Errors: fault.Conflict where it is in use, fault.Precondition, fault.NotFound of what it lies in.
+func (k *Kind[R]) Remove(ctx context.Context, id arm.ID, how Removal) (removed Removed, err error) {
+	if err := k.allowed(ctx, id, "delete"); err != nil {
+		return Removed{}, err
+	}
+	if err := k.reserved(id); err != nil {
+		return Removed{}, err
+	}
+	err = k.s.opt.DB.Update(ctx, func(tx *meta.Tx) (err error) {
+		removed, err = k.remove(&Change[R]{ctx: ctx, tx: tx, ID: id}, how)
+		return err
+	})
+	if err == nil && k.s.settledAtOnce(ctx, removed.Operation) {
+		removed.Operation, err = k.s.reread(ctx, removed.Operation)
+	}
+	return removed, err
+}
+
+func (k *Kind[R]) remove(c *Change[R], how Removal) (removed Removed, err error) {
+	if c.In, err = k.s.parent(c.tx, c.ID); err != nil {
+		return removed, err
+	}
+	old, version, err := k.hold(c.tx, c.ID, c.In)
+	there := !errors.Is(err, fault.NotFound)
+	if err != nil && there {
+		return removed, err
+	}
+	if err := how.Match.holds(c.ID, etag(old, version)); err != nil || !there {
+		return removed, err
+	}
+	c.Old = &old
+	if k.drain != nil && !how.drained {
+		return k.drains(c, version)
+	}
+	removed.Existed = true
+	if version > 0 {
+		if _, err := meta.Delete(c.tx, c.ID); err != nil {
+			return removed, err
+		}
+	}
+	c.tx.OnCommit(k.s.opt.Registries.Forget)
+	if err := k.release(c); err != nil {
+		return removed, err
+	}
+	o := acr.Operation{}
+	if k.leave != nil {
+		o = k.leave(c)
+	}
+	switch {
+	case o.Verb != "":
+	case how.Tracked:
+		o = acr.Operation{Verb: acr.OnDelete, Status: acr.Succeeded}
+	default:
+		return removed, nil
+	}
+	if o.Status == "" {
+		o.Status = acr.Deleting
+	}
+	o = k.operation(c.ctx, c.ID, o)
+	o.On, removed.Operation = k.id(c.ID, c.In, old).String(), &o
+	return removed, k.s.begin(c.tx, &o)
+}
+
+// drains begins a removal: who asks for it again gets the same operation.
+func (k *Kind[R]) drains(c *Change[R], version int64) (removed Removed, err error) {
+	c.New = *c.Old
+	p := any(&c.New).(acr.Provisioned).Provisions()
+	if p.State == acr.Deleting {
+		o, _, err := meta.Get[acr.Operation](c.tx, acr.OperationID(p.Operation))
+		return Removed{true, &o}, err
+	}
+	if err := k.drain(c); err != nil {
+		return removed, err
+	}
+	o := k.operation(c.ctx, c.ID, acr.Operation{Verb: acr.OnDelete, Status: acr.Deleting})
+	o.On, *p = k.id(c.ID, c.In, c.New).String(), acr.Provisioning{State: acr.Deleting, Operation: o.Name}
+	if err := meta.Put(c.tx, c.ID, c.New, version); err != nil {
+		return removed, err
+	}
+	return Removed{true, &o}, k.s.begin(c.tx, &o)
+}
+
+// drained removes a resource in which nothing lies any more.
+func (k *Kind[R]) drained(ctx context.Context, id arm.ID) error {
+	return k.s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
+		_, err := k.remove(&Change[R]{ctx: ctx, tx: tx, ID: id}, Removal{drained: true})
+		return err
+	})
 }
 
 // reserved refuses to change what the system gives.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
+	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 )
@@ -21,6 +22,8 @@ func (s *Service) registries() *Kind[acr.Registry] {
 		complete: s.completeRegistry,
 		check:    s.checkRegistry,
 		release:  s.releaseRegistry,
+		// Its contents are handed over in the same transaction; who asks is told so.
+		leave: func(*Change[acr.Registry]) acr.Operation { return acr.Operation{Verb: acr.OnDelete} },
 	}
 }
 
@@ -117,8 +120,8 @@ func (s *Service) checkRegistry(c *Change[acr.Registry]) error {
 	if _, err := c.tx.CreateRegistry(c.New.Key()); err != nil {
 		return err
 	}
-	return errors.Join(c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password1), []byte(acr.NewPassword())),
-		c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password2), []byte(acr.NewPassword())))
+	return errors.Join(c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password1), []byte(auth.NewPassword())),
+		c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password2), []byte(auth.NewPassword())))
 }
 
 // taken tells whether a registry other than the one of an ID has the name.
@@ -337,7 +340,7 @@ func (s *Service) RegenerateCredential(ctx context.Context, id arm.ID, which str
 		if c, uid, err = s.credentials(tx, id); err != nil {
 			return err
 		}
-		c.Passwords[which] = acr.NewPassword()
+		c.Passwords[which] = auth.NewPassword()
 		tx.OnCommit(s.opt.Registries.Forget)
 		return tx.PutSecret(acr.AdminSecret(uid, which), []byte(c.Passwords[which]))
 	})

@@ -37,12 +37,17 @@ type Options struct {
 	Tiers acr.Tiers
 	// Identities keeps the service principals of managed identities; nil: there are none.
 	Identities Identities
+	// Wake tells the queue that there is work; nil: it looks by itself.
+	Wake func()
+	// Immediate runs operations before they are answered, for clients that shall not wait.
+	Immediate bool
 }
 
 // Service keeps resources.
 type Service struct {
 	opt          Options
 	installation Installation
+	workers      map[string]worker // by type in lower case
 
 	Groups     *Kind[acr.ResourceGroup]
 	Registries *Kind[acr.Registry]
@@ -86,9 +91,9 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 
 // kinds fills the table.
 func (s *Service) kinds() {
-	s.Groups, s.Registries = s.groups(), s.registries()
-	s.ScopeMaps, s.Tokens = s.scopeMaps(), s.tokens()
-	s.Identities, s.Issuers = s.identities(), s.issuers()
+	s.Groups, s.Registries = enlist(s, s.groups()), enlist(s, s.registries())
+	s.ScopeMaps, s.Tokens = enlist(s, s.scopeMaps()), enlist(s, s.tokens())
+	s.Identities, s.Issuers = enlist(s, s.identities()), enlist(s, s.issuers())
 }
 
 // Installation is under which tenant, subscription and group everything is.
@@ -97,37 +102,49 @@ func (s *Service) Installation() Installation { return s.installation }
 // limits are those of a tier.
 func (s *Service) limits(sku string) acr.TierLimits { return s.opt.Tiers[sku] }
 
-// parent is the registry that a resource lies in, and zero for what lies in a group or in the tenant. Errors: not found,
-// of the subscription, the group or the registry.
+// parent is the registry that a resource lies in, at whatever depth, and zero for what lies in a group or in the tenant.
+// Errors: not found, of the subscription, the group or the registry.
 func (s *Service) parent(tx *meta.Tx, id arm.ID) (Parent, error) {
-	if err := s.inside(tx, id.Subscription, id.Group); err != nil {
-		return Parent{}, err
+	in, _, err := s.around(tx, id)
+	return in, err
+}
+
+// around is parent, and tells whether the group is being deleted.
+func (s *Service) around(tx *meta.Tx, id arm.ID) (in Parent, closing bool, err error) {
+	if closing, err = s.within(tx, id.Subscription, id.Group); err != nil {
+		return in, false, err
 	}
-	if len(id.Types) < 2 || id.Provider == arm.Resources {
-		return Parent{}, nil
+	above, ok := id.Parent()
+	if !ok || id.Provider == arm.Resources {
+		return in, closing, nil
 	}
-	above := id
-	above.Types, above.Names = id.Types[:1:1], id.Names[:1:1]
+	above.Types, above.Names = above.Types[:1], above.Names[:1]
 	reg, _, err := meta.Get[acr.Registry](tx, above)
 	if errors.Is(err, fault.NotFound) {
-		return Parent{}, missingParent(above)
+		return in, false, missingParent(above)
 	}
-	return Parent{s.IDOf(reg), reg}, err
+	return Parent{s.IDOf(reg), reg}, closing, err
 }
 
 // inside tells whether there is such a subscription, with such a group in it; "" is the tenant, and no group.
 func (s *Service) inside(tx *meta.Tx, subscription, group string) error {
+	_, err := s.within(tx, subscription, group)
+	return err
+}
+
+// within is inside, and tells whether the group is being deleted.
+func (s *Service) within(tx *meta.Tx, subscription, group string) (closing bool, err error) {
 	if subscription != "" && !strings.EqualFold(subscription, s.installation.Subscription) {
-		return missingSubscription(subscription)
+		return false, missingSubscription(subscription)
 	}
 	if group == "" {
-		return nil
+		return false, nil
 	}
-	_, _, err := meta.Get[acr.ResourceGroup](tx, acr.ResourceGroupID(subscription, group))
+	g, _, err := meta.Get[acr.ResourceGroup](tx, acr.ResourceGroupID(subscription, group))
 	if errors.Is(err, fault.NotFound) {
-		return missingGroup(group)
+		return false, missingGroup(group)
 	}
-	return err
+	return g.Provisioning.State == acr.Deleting, err
 }
 
 // listed reads the parent of a list: in is the registry, if it is one, and inside an ID below it.
