@@ -276,7 +276,7 @@ type transcript struct {
 
 var (
 	guidForm   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
-	secretForm = regexp.MustCompile(`"[A-Z2-7]{52}"`)
+	secretForm = regexp.MustCompile(`"[0-9A-Za-z]{42}\+ACR[A-D][0-9A-Za-z]{5}"`)
 	etagForm   = regexp.MustCompile(`"(\d+)-[0-9a-f]{6,16}"`)
 	constant   = []string{
 		"Date", "Cache-Control", "Pragma", "Expires", "Strict-Transport-Security", "X-Content-Type-Options", "X-Ms-Request-Id",

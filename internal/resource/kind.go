@@ -523,15 +523,5 @@ func (k *Kind[R]) reserved(id arm.ID) error {
 
 // stamp says who changes a resource now.
 func (s *Service) stamp(ctx context.Context, data *acr.SystemData) {
-	now := s.opt.DB.Now().UTC()
-	who, _ := auth.Actor(ctx)
-	as := acr.ByApplication
-	id, _ := auth.Who(ctx)
-	if p, ok := id.Principal(); ok && p.Type == acr.UserPrincipal {
-		as = acr.ByUser
-	}
-	if data.CreatedAt.IsZero() {
-		data.CreatedBy, data.CreatedAs, data.CreatedAt = who, as, now
-	}
-	data.ModifiedBy, data.ModifiedAs, data.ModifiedAt = who, as, now
+	auth.Stamp(ctx, s.opt.DB.Now(), data)
 }

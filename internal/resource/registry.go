@@ -10,7 +10,6 @@ import (
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
-	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/meta"
 )
@@ -120,8 +119,8 @@ func (s *Service) checkRegistry(c *Change[acr.Registry]) error {
 	if _, err := c.tx.CreateRegistry(c.New.Key()); err != nil {
 		return err
 	}
-	return errors.Join(c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password1), []byte(auth.NewPassword())),
-		c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password2), []byte(auth.NewPassword())))
+	return errors.Join(c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password1), []byte(acr.NewPassword())),
+		c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password2), []byte(acr.NewPassword())))
 }
 
 // taken tells whether a registry other than the one of an ID has the name.
@@ -340,7 +339,7 @@ func (s *Service) RegenerateCredential(ctx context.Context, id arm.ID, which str
 		if c, uid, err = s.credentials(tx, id); err != nil {
 			return err
 		}
-		c.Passwords[which] = auth.NewPassword()
+		c.Passwords[which] = acr.NewPassword()
 		tx.OnCommit(s.opt.Registries.Forget)
 		return tx.PutSecret(acr.AdminSecret(uid, which), []byte(c.Passwords[which]))
 	})
