@@ -5,6 +5,7 @@
 package dataplane
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -87,16 +88,19 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 		f.recordLogin(q, r, err)
 		return err
 	}
-	id, err := f.authenticate(q, r)
+	id, known, err := f.authenticate(q, r)
 	if err != nil {
 		return refuse(err, func() error { return op.do(f, q, w, r) })
 	}
-	if id != nil {
+	if known {
 		q.info.Actor = id.Name
-		r = r.WithContext(auth.ForRequest(r.Context(), id.From(q.info.Address, q.info.Private), q.info.ID))
+		id = id.From(q.info.Address, q.info.Private)
+		r = web.Extend(r, func(ctx context.Context) context.Context { return auth.ForRequest(ctx, id, q.info.ID) })
 	}
 	err = op.do(f, q, w, r)
-	f.record(q, op, r, id, err)
+	if known {
+		f.record(q, op, r, &id, err)
+	}
 	return err
 }
 
@@ -117,34 +121,31 @@ func refuse(err error, asNobody func() error) error {
 	return challenged{fault.New(fault.Unauthenticated, "%s", bad.Error()).With(fault.Of(refused).Detail), invalidToken}
 }
 
-// authenticate tells who sends the request; nil is nobody. Errors: badToken; fault.Unauthenticated, with the challenge that
+// authenticate tells who sends the request; known is false for nobody. Errors: badToken; fault.Unauthenticated, with the challenge that
 // suits what was sent; fault.TooMany.
-func (f *Face) authenticate(q *request, r *http.Request) (*auth.Identity, error) {
+func (f *Face) authenticate(q *request, r *http.Request) (id auth.Identity, known bool, err error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		return nil, nil
+		return id, false, nil
 	}
 	if token, ok := cutScheme(header, "Bearer "); ok {
-		id, err := f.bearer(q, r, token)
-		switch {
-		case err == nil:
-			return &id, nil
-		case fault.KindOf(err) == fault.Unauthenticated:
-			return nil, badToken{err}
+		id, err = f.bearer(q, r, token)
+		if err != nil && fault.KindOf(err) == fault.Unauthenticated {
+			err = badToken{err}
 		}
-		return nil, err
+		return id, err == nil, err
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok {
-		return nil, fault.New(fault.Unauthenticated, "the Authorization header is neither Bearer nor Basic")
+		return id, false, fault.New(fault.Unauthenticated, "the Authorization header is neither Bearer nor Basic")
 	}
-	id, err := f.opt.Auth.Password(r.Context(), q.reg, user, password, address(q))
+	id, err = f.opt.Auth.Password(r.Context(), q.reg, user, password, address(q))
 	if err != nil {
 		q.login.name = user
 		f.recordLogin(q, r, err)
-		return nil, withChallenge(err, basic)
+		return id, false, withChallenge(err, basic)
 	}
-	return &id, nil
+	return id, true, nil
 }
 
 // bearer is the identity of an access token, which for an upload may have ended since that began.

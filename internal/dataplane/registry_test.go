@@ -25,6 +25,7 @@ import (
 // server is a registry behind the face, over a real store.
 type server struct {
 	*httptest.Server
+	answer     http.Handler
 	db         *meta.DB
 	registries *auth.Registries
 	auth       *auth.Service
@@ -60,13 +61,14 @@ func start(t testing.TB, db *meta.DB) *server {
 			return s.content.In(reg).UploadBegun(repo, id)
 		},
 	})
-	s.Server = httptest.NewServer(web.New(web.Handle(func(w http.ResponseWriter, r *http.Request) error {
+	s.answer = web.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		reg, err := s.registries.Get(r.Context(), "acre")
 		if err != nil {
 			return err
 		}
 		return face.Handle(reg, w, r)
-	}, dataplane.Render), web.Options{}))
+	}, dataplane.Render)
+	s.Server = httptest.NewServer(web.New(s.answer, web.Options{}))
 	t.Cleanup(s.Close)
 	return s
 }

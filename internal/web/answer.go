@@ -17,7 +17,7 @@ const pace = 1 << 20
 type answer struct {
 	http.ResponseWriter
 	info   *Info // keeps Status, which is 0 until the answer begins, and Out
-	in     *body
+	in     *body // of the request; nil where it has none
 	stall  time.Duration
 	window int64 // bytes since the deadline was set
 	piece  io.LimitedReader

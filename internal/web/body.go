@@ -55,7 +55,7 @@ func (b *body) Read(p []byte) (int, error) {
 // settle bounds how long net/http may wait for the rest of a body that the handler has not read, which it does
 // before it sends the answer.
 func (b *body) settle() {
-	if b.ReadCloser != nil && !b.ended {
+	if b != nil && !b.ended {
 		b.deadline(time.Now().Add(b.stall))
 	}
 }

@@ -33,11 +33,10 @@ type Info struct {
 	Took   time.Duration // from the request's headers to the end of its handler
 }
 
-// exchange is a request and its answer; one allocation holds all that web keeps of it.
+// exchange is a request and its answer; one allocation holds all that web keeps of it, but for its body if it has one.
 type exchange struct {
 	ctx    requestContext
 	out    answer
-	in     body
 	info   Info
 	start  time.Time
 	render Render
@@ -59,6 +58,18 @@ func (c *requestContext) Value(key any) any {
 		return c.x
 	}
 	return c.Context.Value(key)
+}
+
+// Extend gives the context of r what with adds to it, for all that r was handed to: a copy of the request, as
+// r.WithContext makes, costs more than what it is made for. Nobody else uses the context meanwhile. What it returns is r, or,
+// outside of a Server, a copy after all.
+func Extend(r *http.Request, with func(context.Context) context.Context) *http.Request {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return r.WithContext(with(r.Context()))
+	}
+	x.ctx.Context = with(x.ctx.Context)
+	return r
 }
 
 // InfoOf is the Info of the request that ctx belongs to. Outside of a Server it is one that nobody reads.

@@ -96,12 +96,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.info.ID = newID()
 	s.origin(&x.info, r)
 	x.ctx = requestContext{r.Context(), x}
-	x.out = answer{ResponseWriter: w, info: &x.info, in: &x.in, stall: s.stall}
+	x.out = answer{ResponseWriter: w, info: &x.info, stall: s.stall}
 	x.setHeaders(w.Header(), r.Header)
 	r = r.WithContext(&x.ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.in = body{ReadCloser: r.Body, answer: w, info: &x.info, stall: s.stall, left: s.stall}
-		r.Body = &x.in
+		x.out.in = &body{ReadCloser: r.Body, answer: w, info: &x.info, stall: s.stall, left: s.stall}
+		r.Body = x.out.in
 	}
 	defer func() { s.finish(x, r, recover()) }()
 	s.next.ServeHTTP(&x.out, r)

@@ -338,3 +338,23 @@ func BenchmarkServer(b *testing.B) {
 		})
 	}
 }
+
+// What Extend adds is there for whoever holds the request or its context, and outside of a Server in what it returns.
+func TestExtend(t *testing.T) {
+	t.Parallel()
+	type name struct{}
+	named := func(ctx context.Context) context.Context { return context.WithValue(ctx, name{}, "value") }
+	h := Handle(func(w http.ResponseWriter, r *http.Request) error {
+		before := r.Context()
+		got := Extend(r, named)
+		if got != r || before.Value(name{}) != "value" || RequestID(r.Context()) == "" {
+			t.Errorf("same request %t, value %v, id %q", got == r, before.Value(name{}), RequestID(r.Context()))
+		}
+		return nil
+	}, render)
+	r := httptest.NewRequest("GET", "/", nil)
+	New(h, Options{}).ServeHTTP(httptest.NewRecorder(), r)
+	if got := Extend(r, named); got == r || got.Context().Value(name{}) != "value" || r.Context().Value(name{}) != nil {
+		t.Errorf("outside of a server: %v, and %v in the request itself", got.Context().Value(name{}), r.Context().Value(name{}))
+	}
+}
