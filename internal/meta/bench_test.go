@@ -3,6 +3,7 @@ package meta_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -134,5 +135,38 @@ func BenchmarkManifestByTag(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkSize reads the size of a registry of many blobs, as many of them not folded yet as a thousand pushes a second leave.
+func BenchmarkSize(b *testing.B) {
+	db := metatest.Open(b, "sqlite://"+filepath.Join(b.TempDir(), "acre.db"), meta.Options{})
+	const blobs, unfolded = 100_000, 20_000
+	var registry int64
+	err := db.Update(context.Background(), func(tx *meta.Tx) (err error) {
+		if registry, err = tx.CreateRegistry("demo"); err != nil {
+			return err
+		}
+		for i := range blobs {
+			d := oci.Digest(fmt.Sprintf("sha256:%064x", i))
+			if _, err := tx.PutBlob(registry, d, 1000, fmt.Sprint(i), nil); err != nil {
+				return err
+			}
+		}
+		_, err = tx.FoldSizes(blobs - unfolded)
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		var size int64
+		err := db.View(context.Background(), func(tx *meta.Tx) (err error) {
+			size, err = tx.Size(registry)
+			return err
+		})
+		if err != nil || size != blobs*1000 {
+			b.Fatal(size, err)
+		}
 	}
 }

@@ -36,22 +36,29 @@ func (tx *Tx) RepositoriesWith(registry int64, d oci.Digest, limit int) ([]strin
 // already its row stays, and an object that is not the row's becomes litter; kept is the row's. Until the transaction ends
 // nobody else can take the blob away. Errors: BLOB_UPLOAD_UNKNOWN where the object is litter, and so about to be removed.
 func (tx *Tx) PutBlob(registry int64, d oci.Digest, size int64, object string, body []byte) (kept string, err error) {
+	var again int
 	if object == "" {
 		if body == nil {
 			body = []byte{} // not NULL
 		}
 		_, err = tx.one(`INSERT INTO blob (registry, digest, size, created, body) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (registry, digest) DO UPDATE SET size = blob.size RETURNING COALESCE(object, '')`,
-			[]any{registry, digest(d), size, tx.now(), body}, &kept)
+			ON CONFLICT (registry, digest) DO UPDATE SET again = 1 RETURNING COALESCE(object, ''), again`,
+			[]any{registry, digest(d), size, tx.now(), body}, &kept, &again)
+		if err == nil && again == 0 {
+			err = tx.resize(registry, size)
+		}
 		return kept, err
 	}
-	// The update that changes nothing locks the row.
+	// The update locks the row, and tells a blob that was there from a new one.
 	found, err := tx.one(`INSERT INTO blob (registry, digest, size, object, created)
 		SELECT CAST(? AS BIGINT), ?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT) WHERE NOT EXISTS (SELECT 1 FROM litter WHERE object = ?)
-		ON CONFLICT (registry, digest) DO UPDATE SET size = blob.size RETURNING COALESCE(object, '')`,
-		[]any{registry, digest(d), size, object, tx.now(), object}, &kept)
-	if err == nil && !found {
+		ON CONFLICT (registry, digest) DO UPDATE SET again = 1 RETURNING COALESCE(object, ''), again`,
+		[]any{registry, digest(d), size, object, tx.now(), object}, &kept, &again)
+	switch {
+	case err == nil && !found:
 		err = fault.New(fault.UploadUnknown, "the upload was given up before it ended: begin a new one")
+	case err == nil && again == 0:
+		err = tx.resize(registry, size)
 	}
 	if err != nil || kept == object {
 		return kept, err
@@ -123,7 +130,10 @@ func (tx *Tx) dropBlob(registry int64, d oci.Digest) error {
 	found, err := tx.one(`DELETE FROM blob WHERE registry = ? AND digest = ? AND NOT EXISTS (
 		SELECT 1 FROM membership s WHERE s.registry = blob.registry AND s.digest = blob.digest) RETURNING COALESCE(object, ''), size`,
 		[]any{registry, digest(d)}, &object, &size)
-	if err != nil || !found || object == "" {
+	if err != nil || !found {
+		return err
+	}
+	if err := tx.resize(registry, -size); err != nil || object == "" {
 		return err
 	}
 	return tx.Litter(object, size)

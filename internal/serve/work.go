@@ -8,12 +8,11 @@ import (
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/content"
-	"github.com/acre-registry/acre/internal/job"
 )
 
 // work does what nobody asks for: collection and the rotation of keys, each on one node at a time, and what was promised.
 func (s *Server) work(ctx context.Context) error {
-	q := job.New(job.Options{DB: s.db, Log: s.log.Logger})
+	q := s.queue
 	if every := s.config.Collect.Interval; every > 0 {
 		collect := func(opt content.CollectOptions) func(context.Context) error {
 			return func(ctx context.Context) error {
@@ -24,6 +23,8 @@ func (s *Server) work(ctx context.Context) error {
 		q.Every("collect", "@every "+every.String(), collect(content.CollectOptions{Gentle: true}))
 		q.Every("collect-orphans", "@every 24h", collect(content.CollectOptions{Gentle: true, Orphans: true}))
 	}
+	q.Every("fold-sizes", "@every 20s", func(ctx context.Context) error { return s.content.FoldSizes(auth.As(ctx, auth.System("collector"))) })
+	q.Every("recount-sizes", "@every 24h", func(ctx context.Context) error { return s.content.RecountSizes(auth.As(ctx, auth.System("collector"))) })
 	if age := s.config.Tokens.KeyRotation; age > 0 {
 		q.Every("rotate-keys", "@every 1h", func(ctx context.Context) error {
 			ctx = auth.As(ctx, auth.System("rotation"))
@@ -31,6 +32,10 @@ func (s *Server) work(ctx context.Context) error {
 		})
 	}
 	q.Every("forget-used-codes", "@every 10m", s.directory.Sweep)
+	q.Every("forget-operations", "@every 1h", func(ctx context.Context) error {
+		return s.resources.SweepOperations(auth.As(ctx, auth.System("operation")))
+	})
+	q.Handle(acr.RunOperation{}.Kind(), s.resources.RunOperation)
 	q.Handle(acr.EmptyRegistry{}.Kind(), func(ctx context.Context, args json.RawMessage) error {
 		var gone acr.EmptyRegistry
 		if err := json.Unmarshal(args, &gone); err != nil {
