@@ -27,6 +27,7 @@ var (
 	pipelineRunNames       = nameRule{"pipeline run", 5, 50, "", "5 to 50 letters and digits"}
 	identityNames          = nameRule{"managed identity", 3, 128, "-_", "3 to 128 letters, digits, dashes and underscores"}
 	issuerNames            = nameRule{"trusted issuer", 1, 64, "-_", "1 to 64 letters, digits, dashes and underscores"}
+	connectionNames        = nameRule{"private endpoint connection", 1, 200, "-_.", "1 to 200 letters, digits, dashes, dots and underscores"}
 	ruleNames              = nameRule{"rule", 1, 64, "-_.", "1 to 64 letters, digits, dashes, dots and underscores"}
 )
 

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/acre-registry/acre/internal/arm"
 	"github.com/acre-registry/acre/internal/fault"
 )
 
@@ -12,6 +14,7 @@ import (
 type NetworkRules struct {
 	DefaultAction RuleAction `json:"defaultAction"` // what no rule speaks of; "" is Allow
 	IPRules       []IPRule   `json:"ipRules"`
+	Subnets       []string   `json:"subnets,omitempty"` // IDs of virtual networks' subnets; kept, and not enforced
 	// Rules are acre's own: the first that matches decides, before IPRules.
 	Rules []AccessRule `json:"rules,omitempty"`
 	// LogOnly lets everything in and logs what the rules would have refused.
@@ -47,6 +50,7 @@ type AccessRule struct {
 const (
 	maxIPRules     = 50_000
 	maxAccessRules = 500
+	maxSubnets     = 10_000
 	maxSources     = 50_000 // of all access rules
 )
 
@@ -83,6 +87,9 @@ func (r NetworkRules) Compile() (*Network, error) {
 	if err := first(checkCount("IP rules", len(r.IPRules), maxIPRules), checkCount("access rules", len(r.Rules), maxAccessRules)); err != nil {
 		return nil, err
 	}
+	if err := r.checkSubnets(); err != nil {
+		return nil, err
+	}
 	values := make([]string, len(r.IPRules))
 	for i, rule := range r.IPRules {
 		if rule.Action != "" && rule.Action != Allow {
@@ -110,6 +117,20 @@ func (r NetworkRules) Compile() (*Network, error) {
 		n.rules = append(n.rules, c)
 	}
 	return n, nil
+}
+
+func (r NetworkRules) checkSubnets() error {
+	for i, id := range r.Subnets {
+		p, err := arm.ParsePath(id)
+		if err != nil || p.Collection() || !strings.EqualFold(p.Type(), "Microsoft.Network/virtualNetworks/subnets") {
+			return fault.New(fault.Invalid, "virtual network rule %.200q is not the ID of a subnet: write it like "+
+				"/subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NETWORK/subnets/NAME", id)
+		}
+		if slices.ContainsFunc(r.Subnets[:i], func(o string) bool { return strings.EqualFold(o, id) }) {
+			return fault.New(fault.Invalid, "two virtual network rules have the subnet %.200s: leave one out", id)
+		}
+	}
+	return checkCount("virtual network rules", len(r.Subnets), maxSubnets)
 }
 
 func (r AccessRule) compile() (networkRule, error) {

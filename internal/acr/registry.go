@@ -35,6 +35,19 @@ type Registry struct {
 	PublicDisabled bool           `json:"publicDisabled,omitempty"` // only private listeners serve it
 	BypassNone     bool           `json:"bypassNone,omitempty"`     // trusted services do not pass the network rules
 	ArmAudienceOff bool           `json:"armAudienceOff,omitempty"` // tokens for the management API do not exchange
+
+	Identity          AssignedIdentity `json:"identity,omitzero"`
+	Policies          Policies         `json:"policies,omitzero"`
+	Encryption        Encryption       `json:"encryption,omitzero"`
+	DataEndpoint      bool             `json:"dataEndpoint,omitempty"`      // blobs are also served from a host for each region
+	RegionalEndpoints bool             `json:"regionalEndpoints,omitempty"` // everything is
+	DualStack         bool             `json:"dualStack,omitempty"`
+	BypassTasks       bool             `json:"bypassTasks,omitempty"` // tasks pass the network rules
+	ZoneRedundant     bool             `json:"zoneRedundant,omitempty"`
+	MetadataSearch    bool             `json:"metadataSearch,omitempty"`
+	WritableCache     bool             `json:"writableCache,omitempty"` // repositories of cache rules take pushes
+	LabelScope        LabelScope       `json:"labelScope,omitempty"`    // "" is Unsecure
+	Label             string           `json:"label,omitempty"`         // what its login server has behind the name
 	// AnonymousRepositories are open to anybody though AnonymousPullEnabled is off: names, prefix/*.
 	AnonymousRepositories []string `json:"anonymousRepositories,omitempty"`
 	// FilteredCatalog shows who may not list the catalog those repositories in it that it may read.
@@ -45,17 +58,29 @@ type Registry struct {
 
 func (Registry) ResourceType() string { return "registries" }
 
-// Keys finds a registry by name, whatever its group: names are unique among all.
-func (r Registry) Keys() []string { return []string{"name:" + r.Key()} }
+// Keys finds a registry by the first label of its login server, unique among all, and by its name where that has a label behind it.
+func (r Registry) Keys() []string {
+	keys := []string{"name:" + r.Key()}
+	if r.Label != "" {
+		keys = append(keys, "labelled:"+strings.ToLower(r.Name))
+	}
+	return keys
+}
 
-// Key is the registry's name as it is looked up: lower case.
-func (r Registry) Key() string { return strings.ToLower(r.Name) }
+// Key is what the registry is looked up by, the first label of its login server: its name in lower case and, behind a dash,
+// the domain name label if it has one.
+func (r Registry) Key() string {
+	if r.Label != "" {
+		return strings.ToLower(r.Name) + "-" + r.Label
+	}
+	return strings.ToLower(r.Name)
+}
 
 // Validate holds the name against 5 to 50 alphanumerics; the default registry's name, of four, is the exception
 // that the product makes for itself. Anonymous pull needs Standard or Premium.
 func (r Registry) Validate() error {
 	ok := len(r.Name) >= 5 && len(r.Name) <= 50 || r.Name == DefaultRegistry
-	for _, c := range []byte(r.Key()) {
+	for _, c := range []byte(strings.ToLower(r.Name)) {
 		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9')
 	}
 	if !ok {
@@ -72,7 +97,11 @@ func (r Registry) Validate() error {
 	if r.AnonymousPullEnabled && r.SKU == "Basic" {
 		return fault.New(fault.Invalid, "registry %s: anonymous pull needs the Standard or Premium tier", r.Name)
 	}
-	return first(checkTags("registry "+r.Name, r.Tags), r.validateAccess())
+	if r.DualStack && !r.DataEndpoint {
+		return fault.New(fault.Invalid, "registry %s: the endpoint protocol IPv4AndIPv6 needs data endpoints: set dataEndpointEnabled as well", r.Name)
+	}
+	return first(checkTags("registry "+r.Name, r.Tags), r.validateAccess(), r.validatePolicies(), r.validateLabel(), r.validateEncryption(),
+		r.Identity.Check("registry "+r.Name))
 }
 
 // Bounds of how long tokens of a registry may live.

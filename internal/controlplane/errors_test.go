@@ -62,21 +62,3 @@ func FuzzTerms(f *testing.F) {
 		}
 	})
 }
-
-// Of what is not built yet only what asks for nothing is let in.
-func TestFixed(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]bool{
-		`null`: true, `false`: true, `true`: false, `"Disabled"`: true, `"Enabled"`: false, `{}`: true, `[]`: true, `[{}]`: false,
-		`{"status":"disabled","days":7}`: true, `{"status":"enabled"}`: false, `{"type":"None"}`: true, `{"type":"SystemAssigned"}`: false, `5`: false,
-	} {
-		var f fixed
-		if err := f.UnmarshalJSON([]byte(text)); err != nil || f.is("") != want {
-			t.Errorf("%s: %v, want %v (%v)", text, f.is(""), want, err)
-		}
-	}
-	var f fixed
-	if err := f.UnmarshalJSON([]byte(`{"status":"disabled"}`)); err != nil || f.is("enabled") {
-		t.Errorf("what is always on can be switched off: %v", err)
-	}
-}

@@ -155,6 +155,7 @@ func TestKindsAskForRights(t *testing.T) {
 				"group":    all(ctx, s.Groups, s.GroupID("acre"), s.Scope()),
 				"registry": all(ctx, s.Registries, s.RegistryID("alpha"), s.Scope()),
 				"map":      all(ctx, s.ScopeMaps, s.RegistryID("alpha").Child("scopeMaps", "mymap"), s.RegistryID("alpha").String()),
+				"endpoint": all(ctx, s.PrivateEndpoints, s.RegistryID("alpha").Child("privateEndpointConnections", "mine"), s.RegistryID("alpha").String()),
 				"token":    all(ctx, s.Tokens, s.RegistryID("alpha").Child("tokens", "mytoken"), s.RegistryID("alpha").String()),
 				"issuer":   all(ctx, s.Issuers, acr.TrustedIssuerID("github"), "/"),
 				"role": {
@@ -166,7 +167,7 @@ func TestKindsAskForRights(t *testing.T) {
 					third(s.PutRoleAssignment(ctx, acr.RoleAssignment{Scope: "/"})), third(s.DeleteRoleAssignment(ctx, "/", uuid.NewString())),
 				},
 				"rest": {
-					second(s.CheckName(ctx, "alpha")), second(s.Usages(ctx, s.RegistryID("alpha"))), second(s.ListCredentials(ctx, s.RegistryID("alpha"))),
+					second(s.CheckName(ctx, resource.NameQuery{Name: "alpha"})), second(s.Attached(ctx, s.RegistryID("alpha"))), second(s.Usages(ctx, s.RegistryID("alpha"))), second(s.ListCredentials(ctx, s.RegistryID("alpha"))),
 					second(s.RegenerateCredential(ctx, s.RegistryID("alpha"), acr.Password1)), third(s.GenerateCredentials(ctx, s.RegistryID("alpha"), resource.Generate{})),
 					third(s.RotatePassword(ctx, resource.Generate{Token: s.RegistryID("alpha").Child("tokens", "mytoken")})), s.Sees(ctx, "/"),
 				},

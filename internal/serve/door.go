@@ -85,7 +85,7 @@ func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
 	if f.s.config.Dev && !f.s.hosts.own(r.Host) {
 		return errStrangersName
 	}
-	registry, to := f.s.hosts.of(r.Host)
+	registry, at, to := f.s.hosts.of(r.Host)
 	if to == byPath {
 		to = f.faceOf(r.URL.Path)
 	}
@@ -99,6 +99,9 @@ func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	reg, err := f.s.registries.Get(r.Context(), registry)
 	if err != nil {
+		return err
+	}
+	if err := at.of(reg.Registry); err != nil {
 		return err
 	}
 	return f.data.Handle(reg, w, r)

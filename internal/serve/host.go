@@ -1,13 +1,16 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/controlplane"
+	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/web"
 )
 
@@ -71,21 +74,39 @@ func newHosts(c *Config) *hosts {
 	return h
 }
 
-// of tells who answers for a host and, where that is not one face alone, of which registry: NAME.SUFFIX is NAME's,
+// of tells who answers for a host and, where that is not one face alone, of which registry and where: NAME.SUFFIX is NAME's,
 // everything else, localhost and bare addresses among them, the default one's. A name below localhost that has none of
 // the suffixes leads nowhere: whoever made it meant a registry, and not the default one.
-func (h *hosts) of(host string) (registry string, to face) {
+func (h *hosts) of(host string) (registry string, at endpoint, to face) {
 	host = bareHost(host)
-	if at, ok := h.names[host]; ok {
-		return h.standard, at.to
+	if known, ok := h.names[host]; ok {
+		return h.standard, endpoint{}, known.to
 	}
-	if name, ok := h.registry(host); ok {
-		return name, byPath
+	if name, at, ok := h.registry(host); ok {
+		return name, at, byPath
 	}
 	if strings.HasSuffix(host, ".localhost") {
-		return host, byPath
+		return host, endpoint{}, byPath
 	}
-	return h.standard, byPath
+	return h.standard, endpoint{}, byPath
+}
+
+// endpoint is a registry's presence in one region, by a host of its own; the zero value is the registry as such.
+type endpoint struct{ region, kind string }
+
+// Kinds of endpoints: for everything, and for blobs.
+const (
+	geo  = "geo"
+	data = "data"
+)
+
+// of tells whether a registry has the endpoint.
+func (e endpoint) of(reg acr.Registry) error {
+	on := e.kind == "" || e.kind == geo && reg.RegionalEndpoints || e.kind == data && reg.DataEndpoint
+	if on && (e.region == "" || e.region == cmp.Or(reg.Location, acr.DefaultLocation)) {
+		return nil
+	}
+	return fault.New(fault.NotFound, "registry %s has no %s endpoint in region %s here", reg.Name, e.kind, e.region)
 }
 
 // own tells whether a host is one by which nobody else can lead a browser here, as they can by a name of theirs: an
@@ -95,19 +116,26 @@ func (h *hosts) own(host string) bool {
 	if _, ok := h.names[host]; ok || strings.IndexByte(host, '.') < 0 || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
-	_, registry := h.registry(host)
+	_, _, registry := h.registry(host)
 	_, err := netip.ParseAddr(host)
 	return registry || err == nil
 }
 
-// registry is the name in a registry's host.
-func (h *hosts) registry(host string) (name string, ok bool) {
+// registry is the name in a registry's host: NAME.SUFFIX, NAME.REGION.geo.SUFFIX or NAME.REGION.data.SUFFIX.
+func (h *hosts) registry(host string) (name string, at endpoint, ok bool) {
 	for _, suffix := range h.suffixes {
-		if name, ok := strings.CutSuffix(host, suffix); ok && name != "" && strings.IndexByte(name, '.') < 0 {
-			return name, true
+		name, ok := strings.CutSuffix(host, suffix)
+		if !ok || name == "" {
+			continue
+		}
+		if strings.IndexByte(name, '.') < 0 {
+			return name, endpoint{}, true
+		}
+		if part := strings.Split(name, "."); len(part) == 3 && part[0] != "" && part[1] != "" && (part[2] == geo || part[2] == data) {
+			return part[0], endpoint{part[1], part[2]}, true
 		}
 	}
-	return "", false
+	return "", endpoint{}, false
 }
 
 // bareHost is a host without port and final dot, in lower case.
@@ -125,12 +153,12 @@ func (s *Server) served(host string) bool {
 	if _, ok := s.hosts.names[host]; ok || host == "localhost" {
 		return true
 	}
-	name, ok := s.hosts.registry(host)
+	name, at, ok := s.hosts.registry(host)
 	if !ok {
 		return false
 	}
-	_, err := s.registries.Get(context.Background(), name)
-	return err == nil
+	reg, err := s.registries.Get(context.Background(), name)
+	return err == nil && at.of(reg.Registry) == nil
 }
 
 // loginServer is the host of a registry under the first suffix.

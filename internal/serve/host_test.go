@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/controlplane"
 )
 
@@ -28,6 +29,10 @@ func TestHosts(t *testing.T) {
 		{own, "team1.acre.localhost:80", "team1", byPath},
 		{own, "Team1.AzureCR.io.", "team1", byPath},
 		{own, "a.team1.acre.localhost", "a.team1.acre.localhost", byPath}, // no registry has that name
+		{own, "Team1.EastUS.geo.acre.localhost:5443", "team1", byPath},
+		{own, "team1-0123456789abcdef.eastus.data.azurecr.io", "team1-0123456789abcdef", byPath},
+		{own, "team1.eastus.other.acre.localhost", "team1.eastus.other.acre.localhost", byPath},
+		{own, "team1..geo.azurecr.io", "acre", byPath},
 		{own, "team1.other.localhost:99", "team1.other.localhost", byPath},
 		{own, ".acre.localhost", ".acre.localhost", byPath},
 		{own, "", "acre", byPath},
@@ -45,8 +50,32 @@ func TestHosts(t *testing.T) {
 		{dev, "a.team1.azurecr.io", "acre", byPath},
 		{dev, "169.254.169.254", "acre", byPath},
 	} {
-		if registry, to := c.of.of(c.host); registry != c.registry || to != c.to {
+		if registry, _, to := c.of.of(c.host); registry != c.registry || to != c.to {
 			t.Errorf("%s leads to %s, %v; want %s, %v", c.host, registry, to, c.registry, c.to)
+		}
+	}
+}
+
+// A registry answers in its own region, by what its settings switch on.
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	h := newHosts(&Config{DefaultRegistry: "acre", Suffixes: []string{"b.test"}})
+	for _, c := range []struct {
+		host string
+		reg  acr.Registry
+		want bool
+	}{
+		{"team1.b.test", acr.Registry{}, true},
+		{"team1.eastus.geo.b.test", acr.Registry{RegionalEndpoints: true, Location: "eastus"}, true},
+		{"team1.eastus.geo.b.test", acr.Registry{DataEndpoint: true, Location: "eastus"}, false},
+		{"team1.eastus.data.b.test", acr.Registry{DataEndpoint: true, Location: "eastus"}, true},
+		{"team1.westus.data.b.test", acr.Registry{DataEndpoint: true, Location: "eastus"}, false},
+		{"team1.local.data.b.test", acr.Registry{DataEndpoint: true}, true},
+		{"team1.local.data.b.test", acr.Registry{}, false},
+	} {
+		_, at, _ := h.of(c.host)
+		if err := at.of(c.reg); (err == nil) != c.want {
+			t.Errorf("%s of %+v: %v", c.host, c.reg, err)
 		}
 	}
 }
