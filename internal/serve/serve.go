@@ -23,6 +23,7 @@ import (
 	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/directory"
 	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/job"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/resource"
 )
@@ -39,6 +40,7 @@ type Server struct {
 	audit      *audit.Service
 	resources  *resource.Service
 	content    *content.Service
+	queue      *job.Queue
 	metrics    *Metrics
 	telemetry  *Telemetry
 	authority  *Authority

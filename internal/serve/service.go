@@ -13,15 +13,18 @@ import (
 	"github.com/acre-registry/acre/internal/blob"
 	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/directory"
+	"github.com/acre-registry/acre/internal/job"
 	"github.com/acre-registry/acre/internal/resource"
 )
 
 // openServices introduces the services to one another.
 func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err error) {
 	s.registries = auth.NewRegistries(s.db)
+	s.queue = job.New(job.Options{DB: s.db, Log: s.log.Logger})
 	later := &theDirectory{}
 	s.resources, err = resource.New(ctx, resource.Options{
 		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later,
+		Wake: s.queue.Wake, Immediate: s.config.Dev,
 		Tiers: s.config.tiers(),
 	})
 	if err != nil {
