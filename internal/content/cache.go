@@ -35,16 +35,19 @@ const (
 
 type entry struct {
 	key        key
+	sum        uint64 // of the key
 	value      any
 	cost       int64
-	used       bool // since it was put at the front of the ring
-	read       time.Time
+	read       int64 // when, in nanoseconds since 1970
 	prev, next *entry
+	used       bool // since it was put at the front of the ring
 }
 
+// shard finds its entries by their keys' hashes: that is a third of what keys are in memory, without pointers for the collector
+// of garbage to follow. Where two keys have the same, the later one is kept.
 type shard struct {
 	mu    sync.Mutex
-	by    map[key]*entry
+	by    map[uint64]*entry
 	ring  entry // sentinel: next is the most recent
 	bytes int64
 	max   int64
@@ -58,26 +61,35 @@ func newCache(bytes int64, ttl time.Duration, now func() time.Time) *cache {
 	c := &cache{now: now, ttl: ttl, seed: maphash.MakeSeed()}
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.by, s.max = map[key]*entry{}, bytes/int64(len(c.shards))
+		s.by, s.max = map[uint64]*entry{}, bytes/int64(len(c.shards))
 		s.ring.prev, s.ring.next = &s.ring, &s.ring
 	}
 	return c
 }
 
-func (c *cache) shard(k key) *shard {
-	return &c.shards[maphash.Comparable(c.seed, k)%uint64(len(c.shards))]
+func (c *cache) shard(k key) (s *shard, sum uint64) {
+	sum = maphash.Comparable(c.seed, k)
+	return &c.shards[sum%uint64(len(c.shards))], sum
+}
+
+// of finds a key's entry.
+func (s *shard) of(sum uint64, k key) *entry {
+	if e := s.by[sum]; e != nil && e.key == k {
+		return e
+	}
+	return nil
 }
 
 // get finds a value. Where there is none, ticket goes to put with what is read now.
 func (c *cache) get(k key) (value any, ticket uint64) {
-	s := c.shard(k)
+	s, sum := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.by[k]
+	e := s.of(sum, k)
 	if e == nil {
 		return nil, s.gen
 	}
-	if c.ttl > 0 && c.now().Sub(e.read) > c.ttl {
+	if c.ttl > 0 && c.now().UnixNano()-e.read > int64(c.ttl) {
 		s.remove(e)
 		return nil, s.gen
 	}
@@ -87,42 +99,41 @@ func (c *cache) get(k key) (value any, ticket uint64) {
 
 // put remembers a value that was read after get gave the ticket, unless something was dropped since.
 func (c *cache) put(k key, value any, cost int64, ticket uint64) {
-	s := c.shard(k)
+	s, sum := c.shard(k)
 	cost += overhead
 	if cost > s.max/4 {
 		return
 	}
-	var read time.Time
+	e := &entry{key: k, sum: sum, value: value, cost: cost}
 	if c.ttl > 0 {
-		read = c.now()
+		e.read = c.now().UnixNano()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gen == ticket {
-		s.add(k, value, cost, read)
+		s.add(e)
 	}
 }
 
 // set remembers what a commit has just made true. It is called in the order of the commits, and only where this process
 // is the store's only writer.
 func (c *cache) set(k key, value any, cost int64) {
-	s := c.shard(k)
+	s, sum := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gen++
 	if cost += overhead; cost <= s.max/4 {
-		s.add(k, value, cost, time.Time{})
+		s.add(&entry{key: k, sum: sum, value: value, cost: cost})
 	}
 }
 
-func (s *shard) add(k key, value any, cost int64, read time.Time) {
-	if old := s.by[k]; old != nil {
+func (s *shard) add(e *entry) {
+	if old := s.by[e.sum]; old != nil {
 		s.remove(old)
 	}
-	e := &entry{key: k, value: value, cost: cost, read: read}
-	s.by[k] = e
+	s.by[e.sum] = e
 	e.link(&s.ring)
-	s.bytes += cost
+	s.bytes += e.cost
 	for s.bytes > s.max {
 		last := s.ring.prev
 		if !last.used {
@@ -138,10 +149,10 @@ func (s *shard) add(k key, value any, cost int64, read time.Time) {
 // drop forgets keys, and what is being read of them.
 func (c *cache) drop(keys ...key) {
 	for _, k := range keys {
-		s := c.shard(k)
+		s, sum := c.shard(k)
 		s.mu.Lock()
 		s.gen++
-		if e := s.by[k]; e != nil {
+		if e := s.of(sum, k); e != nil {
 			s.remove(e)
 		}
 		s.mu.Unlock()
@@ -149,7 +160,7 @@ func (c *cache) drop(keys ...key) {
 }
 
 func (s *shard) remove(e *entry) {
-	delete(s.by, e.key)
+	delete(s.by, e.sum)
 	e.unlink()
 	s.bytes -= e.cost
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"unique"
 
 	"github.com/opencontainers/go-digest"
 
@@ -16,8 +17,17 @@ import (
 
 // manifest is what the cache keeps of one. Entries of several tags share it.
 type manifest struct {
-	desc oci.Descriptor
-	body []byte
+	digest    oci.Digest
+	mediaType string // interned: there are few
+	body      []byte
+}
+
+func newManifest(d oci.Digest, mediaType string, body []byte) *manifest {
+	return &manifest{d, unique.Make(mediaType).Value(), body}
+}
+
+func (m *manifest) descriptor() oci.Descriptor {
+	return oci.Descriptor{MediaType: m.mediaType, Digest: m.digest, Size: int64(len(m.body))}
 }
 
 // Resolve finds a manifest's descriptor.
@@ -38,7 +48,7 @@ func (r Registry) Manifest(ctx context.Context, repo string, ref oci.Ref) (oci.D
 	if err != nil {
 		return oci.Descriptor{}, nil, err
 	}
-	return m.desc, m.body, nil
+	return m.descriptor(), m.body, nil
 }
 
 // checkRef is for what comes from outside: a tag, a digest, or for PutManifest both.
@@ -68,7 +78,7 @@ func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*mani
 	cost := int64(len(m.body) + len(ref.Tag))
 	if ref.Tag != "" {
 		// Only known now, the digest is not remembered too: what was dropped since the read would come back.
-		if same, _ := r.s.cache.get(r.key(aManifest, repo, string(m.desc.Digest))); same != nil {
+		if same, _ := r.s.cache.get(r.key(aManifest, repo, string(m.digest))); same != nil {
 			m, cost = same.(*manifest), int64(len(ref.Tag))
 		}
 	}
@@ -96,7 +106,7 @@ func (r Registry) sharedTag(ctx context.Context, repo string, ref oci.Ref) (*man
 		return found.(*manifest), nil
 	}
 	m, err := r.load(ctx, repo, ref) // by the tag again: it may have moved, and the manifest that it left be gone
-	if err == nil && m.desc.Digest == d {
+	if err == nil && m.digest == d {
 		r.s.cache.put(k, m, int64(len(m.body)), ticket)
 	}
 	return m, err
@@ -120,10 +130,7 @@ func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest
 	if err != nil {
 		return nil, err
 	}
-	return &manifest{
-		desc: oci.Descriptor{MediaType: row.MediaType, Digest: row.Digest, Size: int64(len(row.Body))},
-		body: row.Body,
-	}, nil
+	return newManifest(row.Digest, row.MediaType, row.Body), nil
 }
 
 // PutManifest stores a manifest under its digest and, where ref is a tag, under that. To move a tag is a right of its own.
@@ -225,7 +232,7 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo string, ref
 	tx.OnCommit(func() {
 		r.s.cache.drop(drop...)
 		if isNew && !tx.Shared() { // who pushes is often the first to pull
-			r.remember(repo, tag, &manifest{oci.Descriptor{MediaType: m.MediaType, Digest: d, Size: int64(len(body))}, body})
+			r.remember(repo, tag, newManifest(d, m.MediaType, body))
 		}
 	})
 	return tx.Append(r.event(ctx, e))
@@ -236,7 +243,7 @@ func (r Registry) remember(repo, tag string, m *manifest) {
 	if cap(m.body) > 2*len(m.body) {
 		m.body = bytes.Clone(m.body) // what the cache counts is what it keeps
 	}
-	r.s.cache.set(r.key(aManifest, repo, string(m.desc.Digest)), m, int64(len(m.body)))
+	r.s.cache.set(r.key(aManifest, repo, string(m.digest)), m, int64(len(m.body)))
 	if tag != "" {
 		r.s.cache.set(r.key(aManifest, repo, tag), m, int64(len(tag)))
 	}
