@@ -18,11 +18,13 @@ type PipelineRun struct {
 	CatalogDigest string     `json:"catalogDigest,omitempty"`
 	ForceTag      string     `json:"forceTag,omitempty"` // another one runs it again
 	StartedAt     time.Time  `json:"startedAt"`
-	EndedAt       time.Time  `json:"endedAt,omitzero"`
-	Failure       string     `json:"failure,omitempty"` // of a run that failed
 	CreatedAt     time.Time  `json:"createdAt"`
 	System        SystemData `json:"systemData,omitzero"`
+	Provisioning
 }
+
+// Provisions tells how far the run is.
+func (r *PipelineRun) Provisions() *Provisioning { return &r.Provisioning }
 
 func (PipelineRun) ResourceType() string { return "registries/pipelineRuns" }
 

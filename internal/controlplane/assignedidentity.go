@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -81,4 +82,12 @@ func (b assignedBody) onto(a *acr.AssignedIdentity, patch bool) error {
 	}
 	*a = next
 	return nil
+}
+
+// assign takes over the identity of a body: absent leaves it, null takes it away.
+func assign(c *call, m member[assignedBody], a *acr.AssignedIdentity) error {
+	if !m.Set {
+		return nil
+	}
+	return m.Value.onto(a, c.r.Method == http.MethodPatch)
 }

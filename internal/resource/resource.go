@@ -55,6 +55,15 @@ type Service struct {
 	Tokens     *Kind[acr.Token]
 	Identities *Kind[acr.ManagedIdentity]
 	Issuers    *Kind[acr.TrustedIssuer]
+
+	Webhooks            *Kind[acr.Webhook]
+	Replications        *Kind[acr.Replication]
+	CacheRules          *Kind[acr.CacheRule]
+	CredentialSets      *Kind[acr.CredentialSet]
+	ConnectedRegistries *Kind[acr.ConnectedRegistry]
+	ExportPipelines     *Kind[acr.ExportPipeline]
+	ImportPipelines     *Kind[acr.ImportPipeline]
+	PipelineRuns        *Kind[acr.PipelineRun]
 }
 
 // New opens the service and, in a new store, settles the installation's IDs. Of nodes that start at once one does, and
@@ -94,6 +103,10 @@ func (s *Service) kinds() {
 	s.Groups, s.Registries = enlist(s, s.groups()), enlist(s, s.registries())
 	s.ScopeMaps, s.Tokens = enlist(s, s.scopeMaps()), enlist(s, s.tokens())
 	s.Identities, s.Issuers = enlist(s, s.identities()), enlist(s, s.issuers())
+	s.Webhooks, s.Replications = enlist(s, s.webhooks()), enlist(s, s.replications())
+	s.CacheRules, s.CredentialSets = enlist(s, s.cacheRules()), enlist(s, s.credentialSets())
+	s.ConnectedRegistries = enlist(s, s.connectedRegistries())
+	s.ExportPipelines, s.ImportPipelines, s.PipelineRuns = enlist(s, s.exportPipelines()), enlist(s, s.importPipelines()), enlist(s, s.pipelineRuns())
 }
 
 // Installation is under which tenant, subscription and group everything is.

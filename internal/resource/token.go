@@ -35,7 +35,7 @@ func (s *Service) tokens() *Kind[acr.Token] {
 		check: s.checkToken,
 		used:  true,
 		// What was noted of its use stays where it is: a later token of the same name overwrites it at its first login.
-		release: func(*Change[acr.Token]) error { return nil },
+		release: checkTokenUnused,
 	}
 }
 

@@ -1,0 +1,69 @@
+package resource
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/meta"
+)
+
+// homeOf is the region that a registry lies in.
+func homeOf(in Parent) string { return acr.HomeReplication(in.Registry).Location }
+
+// releaseChildren removes what documents in a registry leave elsewhere, before they are removed with it.
+func (s *Service) releaseChildren(tx *meta.Tx, in Parent) error {
+	secrets, err := tx.Secrets(acr.WebhookSecrets(in.UID))
+	if err != nil {
+		return err
+	}
+	for _, secret := range secrets {
+		if err := tx.DeleteSecret(secret.Name); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		unassignAll(s, tx, in, "credentialSets", func(d acr.CredentialSet) (string, acr.AssignedIdentity) { return d.Name, d.Identity }),
+		unassignAll(s, tx, in, "exportPipelines", func(d acr.ExportPipeline) (string, acr.AssignedIdentity) { return d.Name, d.Identity }),
+		unassignAll(s, tx, in, "importPipelines", func(d acr.ImportPipeline) (string, acr.AssignedIdentity) { return d.Name, d.Identity }),
+	)
+}
+
+// unassignAll removes the service principals of all documents of a type in a registry.
+func unassignAll[R acr.Resource](s *Service, tx *meta.Tx, in Parent, kind string, of func(R) (string, acr.AssignedIdentity)) error {
+	return everyChild(tx, in, func(d R) (string, error) {
+		name, identity := of(d)
+		id := in.ID.Child(kind, name)
+		return id.Key(), s.unassign(tx, id, identity)
+	})
+}
+
+// everyChild calls fn for all documents of a type in a registry; it gives back the document's key.
+func everyChild[R acr.Resource](tx *meta.Tx, in Parent, fn func(R) (key string, err error)) error {
+	for after := ""; ; {
+		list, err := meta.ListUnder[R](tx, in.ID.String(), after, MaxPage)
+		if err != nil {
+			return err
+		}
+		for _, d := range list {
+			if after, err = fn(d); err != nil {
+				return err
+			}
+		}
+		if len(list) < MaxPage {
+			return nil
+		}
+	}
+}
+
+// sameName compares names of resources.
+func sameName(a, b string) bool { return strings.EqualFold(a, b) }
+
+// needsPremium refuses in other tiers.
+func needsPremium(in Parent, what string) error {
+	if in.SKU == premium {
+		return nil
+	}
+	return fault.New(wrongTier, "%s are not supported for the SKU %s of registry %s: they need Premium.", what, in.SKU, in.Name)
+}
