@@ -84,67 +84,6 @@ func getProvider(c *call) error {
 	return c.write(http.StatusOK, wireProvider(c, c.path.Names[len(c.path.Names)-1]))
 }
 
-type operationWire struct {
-	Origin       string      `json:"origin"`
-	Name         string      `json:"name"`
-	IsDataAction bool        `json:"isDataAction"`
-	Display      displayWire `json:"display"`
-}
-
-type displayWire struct {
-	Provider    string `json:"provider"`
-	Resource    string `json:"resource"`
-	Operation   string `json:"operation"`
-	Description string `json:"description"`
-}
-
-// Operations of the registry's provider, below its name, and the data actions.
-var (
-	registryOperations = strings.Fields(`register/action unregister/action checkNameAvailability/read operations/read
-locations/operationResults/read registries/read registries/write registries/delete registries/operationStatuses/read registries/listUsages/read
-registries/listCredentials/action registries/regenerateCredential/action registries/generateCredentials/action registries/importImage/action
-registries/scheduleRun/action registries/listBuildSourceUploadUrl/action registries/privateEndpointConnectionsApproval/action
-registries/pull/read registries/push/write registries/artifacts/delete registries/sign/write registries/quarantine/read registries/quarantine/write
-registries/metadata/read registries/metadata/write registries/deleted/read registries/deleted/restore/action
-registries/scopeMaps/read registries/scopeMaps/write registries/scopeMaps/delete registries/scopeMaps/operationStatuses/read
-registries/tokens/read registries/tokens/write registries/tokens/delete registries/tokens/operationStatuses/read
-registries/replications/read registries/replications/write registries/replications/delete registries/replications/operationStatuses/read
-registries/webhooks/read registries/webhooks/write registries/webhooks/delete registries/webhooks/ping/action registries/webhooks/getCallbackConfig/action
-registries/webhooks/listEvents/action registries/webhooks/operationStatuses/read
-registries/cacheRules/read registries/cacheRules/write registries/cacheRules/delete registries/cacheRules/operationStatuses/read
-registries/credentialSets/read registries/credentialSets/write registries/credentialSets/delete registries/credentialSets/operationStatuses/read
-registries/connectedRegistries/read registries/connectedRegistries/write registries/connectedRegistries/delete registries/connectedRegistries/deactivate/action
-registries/exportPipelines/read registries/exportPipelines/write registries/exportPipelines/delete
-registries/importPipelines/read registries/importPipelines/write registries/importPipelines/delete
-registries/pipelineRuns/read registries/pipelineRuns/write registries/pipelineRuns/delete registries/pipelineRuns/operationStatuses/read
-registries/privateEndpointConnections/read registries/privateEndpointConnections/write registries/privateEndpointConnections/delete
-registries/agentpools/read registries/agentpools/write registries/agentpools/delete registries/agentpools/listQueueStatus/action
-registries/tasks/read registries/tasks/write registries/tasks/delete registries/tasks/listDetails/action
-registries/runs/read registries/runs/write registries/runs/listLogSasUrl/action registries/runs/cancel/action
-registries/taskruns/read registries/taskruns/write registries/taskruns/delete registries/taskruns/listDetails/action`)
-	registryDataActions = strings.Fields(`registries/quarantinedArtifacts/read registries/quarantinedArtifacts/write registries/trustedCollections/write
-registries/repositories/content/read registries/repositories/content/write registries/repositories/content/create registries/repositories/content/delete
-registries/repositories/metadata/read registries/repositories/metadata/write registries/repositories/metadata/delete registries/catalog/read`)
-)
-
-func registryOperationList() []operationWire {
-	var out []operationWire
-	for _, list := range []struct {
-		names []string
-		data  bool
-	}{{registryOperations, false}, {registryDataActions, true}} {
-		for _, name := range list.names {
-			at := strings.LastIndexByte(name, '/')
-			of, verb := name[:at], name[at+1:]
-			out = append(out, operationWire{
-				Origin: "user,system", Name: arm.Provider + "/" + name, IsDataAction: list.data,
-				Display: displayWire{arm.Provider, of, verb, "Allows " + verb + " on " + of + "."},
-			})
-		}
-	}
-	return out
-}
-
 func operations(c *call) error { return listed(c, registryOperationList(), "") }
 
 type providerOperationsWire struct {
@@ -178,7 +117,7 @@ func wireProviderOperations() providerOperationsWire {
 	at := map[string]int{}
 	for _, op := range registryOperationList() {
 		named := namedOperation{op.Name, op.Display.Operation, op.Display.Description, op.Origin, op.IsDataAction}
-		of := op.Display.Resource
+		of := op.resourceType()
 		if !strings.HasPrefix(of, "registries") {
 			out.Operations = append(out.Operations, named)
 			continue
