@@ -25,6 +25,7 @@ type Operation struct {
 	Actor     string    `json:"actor"` // the name, for the audit
 	Request   string    `json:"request"`
 	StartedAt time.Time `json:"startedAt"`
+	NotBefore time.Time `json:"notBefore,omitzero"` // it is gone on with
 	EndedAt   time.Time `json:"endedAt,omitzero"`
 }
 

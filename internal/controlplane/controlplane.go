@@ -224,7 +224,7 @@ type row struct {
 // table puts the rows together. A kind brings its own file.
 func (f *Face) table() map[string]*row {
 	rows := map[string]*row{}
-	for _, r := range slices.Concat(f.tenantRows(), f.groupRows(), f.providerRows(), f.registryRows(), f.roleRows(), f.identityRows(), f.childRows()) {
+	for _, r := range slices.Concat(f.tenantRows(), f.groupRows(), f.providerRows(), f.registryRows(), f.roleRows(), f.identityRows(), f.taskRows(), f.childRows()) {
 		rows[strings.ToLower(r.provider+"/"+r.types)] = r
 	}
 	return rows

@@ -38,6 +38,8 @@ type Kind[R acr.Resource] struct {
 	// drain refuses to begin a removal that takes longer than its answer; where it is set, the resource stays, as Deleting, until
 	// work has removed what lies in it and then calls drained. It keeps its Provisioning.
 	drain func(c *Change[R]) error
+	// lingers is how long it stays at least, then: for clients that fail where they do not find it as Deleting.
+	lingers time.Duration
 	// work does what an operation is for; it may be called again, beside another call too. An error that may pass has it tried
 	// again, any other ends the operation. nil: nothing is left to do.
 	work func(ctx context.Context, o acr.Operation) error
@@ -493,6 +495,9 @@ func (k *Kind[R]) drains(c *Change[R], version int64) (removed Removed, err erro
 		return removed, err
 	}
 	o := k.operation(c.ctx, c.ID, acr.Operation{Verb: acr.OnDelete, Status: acr.Deleting})
+	if k.lingers > 0 {
+		o.NotBefore = o.StartedAt.Add(k.lingers)
+	}
 	o.On, *p = k.id(c.ID, c.In, c.New).String(), acr.Provisioning{State: acr.Deleting, Operation: o.Name}
 	if err := meta.Put(c.tx, c.ID, c.New, version); err != nil {
 		return removed, err

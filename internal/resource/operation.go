@@ -68,6 +68,9 @@ func (s *Service) begin(tx *meta.Tx, o *acr.Operation) error {
 	if err := meta.Put(tx, acr.OperationID(o.Name), *o, 0); err != nil || o.Status.Ended() {
 		return err
 	}
+	if !o.NotBefore.IsZero() {
+		return tx.EnqueueAt(acr.RunOperation{Name: o.Name}, o.NotBefore)
+	}
 	if s.opt.Immediate {
 		return tx.EnqueueAt(acr.RunOperation{Name: o.Name}, s.opt.DB.Now().Add(operationGrace))
 	}
@@ -90,7 +93,7 @@ func (k *Kind[R]) begin(ctx context.Context, tx *meta.Tx, id arm.ID, o acr.Opera
 // settledAtOnce runs what was begun before it is answered, where nobody shall wait. What does not end this way is left to
 // the queue.
 func (s *Service) settledAtOnce(ctx context.Context, o *acr.Operation) bool {
-	if o == nil || o.Status.Ended() || !s.opt.Immediate {
+	if o == nil || o.Status.Ended() || !s.opt.Immediate || !o.NotBefore.IsZero() {
 		return false
 	}
 	_ = s.run(ctx, o.Name) // the queue tries again, and logs

@@ -56,6 +56,11 @@ type Service struct {
 	Identities *Kind[acr.ManagedIdentity]
 	Issuers    *Kind[acr.TrustedIssuer]
 
+	Tasks      *Kind[acr.Task]
+	Runs       *Kind[acr.Run]
+	TaskRuns   *Kind[acr.TaskRun]
+	AgentPools *Kind[acr.AgentPool]
+
 	Webhooks            *Kind[acr.Webhook]
 	Replications        *Kind[acr.Replication]
 	CacheRules          *Kind[acr.CacheRule]
@@ -103,6 +108,7 @@ func (s *Service) kinds() {
 	s.Groups, s.Registries = enlist(s, s.groups()), enlist(s, s.registries())
 	s.ScopeMaps, s.Tokens = enlist(s, s.scopeMaps()), enlist(s, s.tokens())
 	s.Identities, s.Issuers = enlist(s, s.identities()), enlist(s, s.issuers())
+	s.Tasks, s.Runs, s.TaskRuns, s.AgentPools = enlist(s, s.tasks()), enlist(s, s.runs()), enlist(s, s.taskRuns()), enlist(s, s.agentPools())
 	s.Webhooks, s.Replications = enlist(s, s.webhooks()), enlist(s, s.replications())
 	s.CacheRules, s.CredentialSets = enlist(s, s.cacheRules()), enlist(s, s.credentialSets())
 	s.ConnectedRegistries = enlist(s, s.connectedRegistries())
