@@ -35,8 +35,8 @@ type ConnectedMode string
 
 // Modes of connected registries.
 const (
-	ReadOnly  ConnectedMode = "ReadOnly"  // pull
-	ReadWrite ConnectedMode = "ReadWrite" // and push and delete
+	ConnectedReadOnly  ConnectedMode = "ReadOnly"  // pull
+	ConnectedReadWrite ConnectedMode = "ReadWrite" // and push and delete
 )
 
 // ParseConnectedMode reads a mode in any letters, and by the names it had once. What is none stays as it is, and is
@@ -44,16 +44,16 @@ const (
 func ParseConnectedMode(s string) ConnectedMode {
 	switch strings.ToLower(s) {
 	case "readonly", "mirror":
-		return ReadOnly
+		return ConnectedReadOnly
 	case "readwrite", "registry":
-		return ReadWrite
+		return ConnectedReadWrite
 	}
 	return ConnectedMode(s)
 }
 
 // Actions are what the sync token of a connected registry of this mode needs on the repositories it holds.
 func (m ConnectedMode) Actions() []Action {
-	if m == ReadWrite {
+	if m == ConnectedReadWrite {
 		return []Action{Pull, Push, Delete, MetadataRead, MetadataWrite}
 	}
 	return []Action{Pull, MetadataRead}
@@ -86,7 +86,7 @@ func (r ConnectedRegistry) Validate() error {
 	if err := first(checkConnectedName(r.Name), r.checkSync(what), r.Identity.Check(what)); err != nil {
 		return err
 	}
-	if r.Mode != ReadOnly && r.Mode != ReadWrite {
+	if r.Mode != ConnectedReadOnly && r.Mode != ConnectedReadWrite {
 		return fault.New(fault.Invalid, "%s: mode %.20q is not ReadOnly or ReadWrite", what, r.Mode)
 	}
 	if (r.SyncToken == "") == (len(r.Identity.Users) == 0) || len(r.Identity.Users) > 1 || r.Identity.System {

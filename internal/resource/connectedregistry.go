@@ -201,7 +201,7 @@ func (s *Service) checkConnectedParent(c *Change[acr.ConnectedRegistry], all []a
 		return fault.New(fault.Invalid, "The connected registry '%s' cannot be its own parent.", r.Name)
 	case parent.SyncToken == "":
 		return fault.New(fault.Invalid, "The connected registry '%s' uses a managed identity and cannot be the parent of '%s'.", parent.Name, r.Name)
-	case parent.Mode == acr.ReadOnly && r.Mode != acr.ReadOnly:
+	case parent.Mode == acr.ConnectedReadOnly && r.Mode != acr.ConnectedReadOnly:
 		return fault.New(fault.Invalid, "The connected registry '%s' cannot have the mode %s below '%s', whose mode is ReadOnly. "+
 			"For more information on connected registries, please visit https://aka.ms/acr/connected-registry.", r.Name, r.Mode, parent.Name)
 	}
