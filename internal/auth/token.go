@@ -151,6 +151,29 @@ func (s *Service) life(own, general time.Duration) time.Duration {
 	return general
 }
 
+// wire is how claims are written: az check-health reads an entry's actions under a name in lower case, other clients as the real
+// service's tokens have it. az asks for one repository at a time, so that long tokens grow no longer by it.
+type wire struct {
+	claims
+	Access []wireGrant `json:"access,omitempty"`
+}
+
+type wireGrant struct {
+	acr.Grant
+	Lower []acr.Action `json:"actions,omitempty"`
+}
+
+func wireOf(c claims) wire {
+	w := wire{claims: c}
+	for _, g := range c.Access {
+		w.Access = append(w.Access, wireGrant{Grant: g})
+	}
+	if len(w.Access) == 1 {
+		w.Access[0].Lower = w.Access[0].Actions
+	}
+	return w
+}
+
 // sign makes the JWT.
 func (s *Service) sign(c claims) (string, error) {
 	key := s.keys.signer()
@@ -159,7 +182,7 @@ func (s *Service) sign(c claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	payload, err := json.Marshal(c)
+	payload, err := json.Marshal(wireOf(c))
 	if err != nil {
 		return "", err
 	}

@@ -219,7 +219,7 @@ func TestTokenClaims(t *testing.T) {
 		}
 		access := func(scope string, acts ...any) []any {
 			kind, name, _ := strings.Cut(scope, ":")
-			return []any{map[string]any{"Type": kind, "Name": name, "Actions": acts}}
+			return []any{map[string]any{"Type": kind, "Name": name, "Actions": acts, "actions": acts}}
 		}
 		admin := s.do(t, "GET", "/oauth2/token?scope=repository:app:pull,push", nil).granted(t)
 		bare := s.do(t, "GET", "/oauth2/token", nil).granted(t)
