@@ -20,6 +20,7 @@ packages=(
   postgresql       # a temporary cluster for each run: scripts/with-postgres.sh
   busybox-static   # what test images are made of
   docker-registry  # a peer for bench/
+  iproute2         # a network of its own for az check-health
   azure-cli        # the oldest supported az
   python3-venv nodejs npm # for the newest az, and Microsoft's Python and JavaScript clients
 )
