@@ -59,7 +59,8 @@ func identityRow(o object) any {
 func (a *app) identityCommand() *cobra.Command {
 	cmd := group("identity", "Managed identities: service principals without a secret", `Managed identities. What runs beside the server gets their tokens from its managed identity endpoint, and roles are
 assigned to them like to anybody.`)
-	cmd.AddCommand(a.identityCreate(), a.identityUpdate(), a.identityShow(), a.identityList(), a.identityDelete())
+	cmd.AddCommand(a.identityCreate(), a.identityUpdate(), a.identityShow(), a.identityList(), a.identityDelete(),
+		a.registryIdentityChange("assign", "Let a registry act as identities"), a.registryIdentityChange("remove", "Take identities from a registry"))
 	return cmd
 }
 

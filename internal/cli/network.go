@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -47,9 +49,11 @@ func (a *app) networkRuleList() *cobra.Command {
 func shownRules(registry object) object {
 	rules := rulesOf(registry)
 	out := without(rules, "ipRules")
-	if out["virtualNetworkRules"] == nil {
-		out["virtualNetworkRules"] = []any{}
+	subnets := []object{}
+	for _, id := range subnetsOf(rules) {
+		subnets = append(subnets, object{"action": "Allow", "virtualNetworkResourceId": id, "virtualNetworkSubnetResourceId": id})
 	}
+	out["virtualNetworkRules"] = subnets
 	list := []object{}
 	for _, r := range ipRules(rules) {
 		list = append(list, object{"action": r["action"], "ipAddressOrRange": r["value"]})
@@ -69,10 +73,65 @@ func ipRules(rules object) []object {
 	return out
 }
 
+// subnetsOf are the IDs of the subnets that the rules let in.
+func subnetsOf(rules object) []string {
+	list, _ := rules["virtualNetworkRules"].([]any)
+	out := []string{}
+	for _, item := range list {
+		if r, ok := item.(object); ok {
+			out = append(out, cmp.Or(text(r, "virtualNetworkSubnetResourceId"), text(r, "id")))
+		}
+	}
+	return out
+}
+
+// subnetFlags name a subnet: by its ID, or by its name and that of its network in the registry's resource group.
+type subnetFlags struct{ subnet, network string }
+
+func (f subnetFlags) id(registry string) (string, error) {
+	byID := strings.HasPrefix(f.subnet, "/")
+	switch {
+	case f.subnet == "" && f.network == "", byID && f.network == "":
+		return f.subnet, nil
+	case byID, f.subnet == "", f.network == "":
+		return "", fault.New(fault.Invalid, "which subnet? Give --subnet ID, or --subnet NAME --vnet-name NAME")
+	}
+	if err := errors.Join(childName("subnet", f.subnet), childName("vnet-name", f.network)); err != nil {
+		return "", err
+	}
+	group, _, _ := strings.Cut(registry, "/providers/")
+	return group + "/providers/Microsoft.Network/virtualNetworks/" + f.network + "/subnets/" + f.subnet, nil
+}
+
+// changeRules adds or removes addresses and a subnet; found is false where there was nothing to remove.
+func changeRules(rules object, verb string, addresses []string, subnet string) (found bool) {
+	ips := ipRules(rules)
+	kept := slices.DeleteFunc(slices.Clone(ips), func(r object) bool { return slices.Contains(addresses, text(r, "value")) })
+	before := subnetsOf(rules)
+	subnets := slices.DeleteFunc(slices.Clone(before), func(id string) bool { return strings.EqualFold(id, subnet) })
+	found = len(kept) < len(ips) || len(subnets) < len(before)
+	if verb == "add" {
+		for _, at := range addresses {
+			kept = append(kept, object{"action": "Allow", "value": at})
+		}
+		if subnet != "" {
+			subnets = append(subnets, subnet)
+		}
+		found = true
+	}
+	list := []object{}
+	for _, id := range subnets {
+		list = append(list, object{"action": "Allow", "virtualNetworkSubnetResourceId": id})
+	}
+	rules["ipRules"], rules["virtualNetworkRules"] = kept, list
+	return found
+}
+
 // networkRuleChange is add or remove.
 func (a *app) networkRuleChange(verb string) *cobra.Command {
 	var of ofRegistry
 	var addresses []string
+	var named subnetFlags
 	short := map[string]string{"add": "Let addresses in", "remove": "Take rules away"}[verb]
 	cmd := &cobra.Command{
 		Use: verb, Short: short, Args: noArgs,
@@ -83,6 +142,9 @@ func (a *app) networkRuleChange(verb string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(addresses) == 0 && named == (subnetFlags{}) {
+				return fault.New(fault.Invalid, "which addresses? Give --ip-address, or --subnet")
+			}
 			id, err := p.registryID(ctx, of)
 			if err != nil {
 				return err
@@ -92,18 +154,14 @@ func (a *app) networkRuleChange(verb string) *cobra.Command {
 				return err
 			}
 			rules := rulesOf(reg)
-			list := ipRules(rules)
-			before := len(list)
-			list = slices.DeleteFunc(list, func(r object) bool { return slices.Contains(addresses, text(r, "value")) })
-			if verb == "remove" && len(list) == before {
-				return fault.New(fault.NotFound, "%s has no rule for %s; acre network-rule list shows which there are", text(reg, "name"), strings.Join(addresses, ", "))
+			subnet, err := named.id(id)
+			if err != nil {
+				return err
 			}
-			for _, at := range addresses {
-				if verb == "add" {
-					list = append(list, object{"action": "Allow", "value": at})
-				}
+			if !changeRules(rules, verb, addresses, subnet) {
+				return fault.New(fault.NotFound, "%s has no rule for %s; acre network-rule list shows which there are", text(reg, "name"),
+					strings.Join(append(addresses, strings.Fields(subnet)...), ", "))
 			}
-			rules["ipRules"] = list
 			got, err := p.ask(ctx, http.MethodPatch, id, registryVersion, object{"properties": object{"networkRuleSet": rules}})
 			if err != nil {
 				return err
@@ -113,6 +171,8 @@ func (a *app) networkRuleChange(verb string) *cobra.Command {
 	}
 	of.flags(cmd, "name", "n")
 	cmd.Flags().Var(words{&addresses}, "ip-address", "addresses, or ranges such as 203.0.113.0/24")
+	cmd.Flags().StringVar(&named.subnet, "subnet", "", "subnet of a virtual network, by ID, or by name with --vnet-name; it is kept, and not enforced")
+	cmd.Flags().StringVar(&named.network, "vnet-name", "", "virtual network of the subnet")
 	return cmd
 }
 
@@ -128,9 +188,6 @@ func ruleAction(flag, given string) (string, error) {
 
 // cleanAddresses are addresses and ranges as the server keeps them.
 func cleanAddresses(list []string) ([]string, error) {
-	if len(list) == 0 {
-		return nil, fault.New(fault.Invalid, "which addresses? Give --ip-address")
-	}
 	out := []string{}
 	for _, s := range list {
 		if a, err := netip.ParseAddr(s); err == nil {

@@ -83,27 +83,34 @@ var permissionModes = map[string]acr.PermissionMode{
 	"rbac": acr.LegacyPermissions, "rbac-abac": acr.AbacPermissions, "both": acr.BothPermissions,
 }
 
-// registryChange are the flags of update.
+// registryChange are the flags of create and update.
 type registryChange struct {
 	ofRegistry
-	sku, defaultAction, mode string
-	open                     []string // to anybody
-	accessLife, refreshLife  *int64   // seconds
+	sku, defaultAction, mode          string
+	endpointProtocol, regional, cache string
+	tags                              []string
+	open                              []string // to anybody
+	accessLife, refreshLife           *int64   // seconds
 
 	admin, anonymous, public, trusted, logOnly, filtered *bool
+	dataEndpoint, exports, search, tasks                 *bool
 }
 
 func (a *app) registryUpdate() *cobra.Command {
 	var set registryChange
 	cmd := &cobra.Command{
-		Use: "update", Short: "Change who and what a registry lets in", Args: noArgs,
+		Use: "update", Short: "Change a registry", Args: noArgs,
 		Example: `  acre update -n mainreg --admin-enabled true
   acre update -n mainreg --default-action Deny
+  acre update -n mainreg --sku Standard
   acre update -n mainreg --role-assignment-mode rbac-abac`,
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			body, err := set.body()
 			if err != nil {
 				return err
+			}
+			if len(body) == 0 {
+				return fault.New(fault.Invalid, "what is to change? Give a flag; acre update --help shows which there are")
 			}
 			id, err := p.registryID(ctx, set.ofRegistry)
 			if err != nil {
@@ -116,24 +123,47 @@ func (a *app) registryUpdate() *cobra.Command {
 			return showOne(a, got, registryRow)
 		}),
 	}
-	set.flags(cmd, "name", "n")
+	set.ofRegistry.flags(cmd, "name", "n")
+	set.settingFlags(cmd)
+	return cmd
+}
+
+// settingFlags are those that create and update share.
+func (set *registryChange) settingFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&set.sku, "sku", "", "tier: Basic, Standard or Premium")
+	f.Var(words{&set.tags}, "tags", "labels, as name=value; \"\" for none")
 	f.StringVar(&set.defaultAction, "default-action", "", "what happens to addresses that no network rule speaks of: Allow or Deny")
 	f.StringVar(&set.mode, "role-assignment-mode", "", "which roles count on contents: rbac (AcrPull, AcrPush …), rbac-abac (Container Registry Repository …), or both")
 	truthFlag(cmd, &set.admin, "admin-enabled", "whether the admin user may log in")
 	truthFlag(cmd, &set.anonymous, "anonymous-pull-enabled", "whether anybody may pull")
 	truthFlag(cmd, &set.public, "public-network-enabled", "whether public listeners serve it")
 	truthFlag(cmd, &set.trusted, "allow-trusted-services", "whether the server's own services pass the network rules")
+	truthFlag(cmd, &set.tasks, "allow-trusted-tasks", "whether tasks pass the network rules")
+	truthFlag(cmd, &set.exports, "allow-exports", "whether what is in it may be exported")
+	truthFlag(cmd, &set.dataEndpoint, "data-endpoint-enabled", "whether blobs have a host of their own in each region")
+	truthFlag(cmd, &set.search, "allow-metadata-search", "whether metadata can be searched")
+	f.StringVar(&set.regional, "regional-endpoints", "", "whether it has a host in each region: enabled or disabled")
+	f.StringVar(&set.endpointProtocol, "endpoint-protocol", "", "IPv4 or IPv4AndIPv6")
+	f.StringVar(&set.cache, "writable-cache-repos", "", "whether repositories of cache rules take pushes: enabled or disabled")
 	truthFlag(cmd, &set.logOnly, "network-log-only", "whether network rules only log what they would refuse")
 	truthFlag(cmd, &set.filtered, "filtered-catalog", "whether who may not list all repositories sees those that it may read")
 	f.Var(words{&set.open}, "anonymous-repositories", "repositories that anybody may pull, by name or prefix/*; \"\" for none")
 	f.Var(seconds{&set.accessLife}, "access-token-lifetime", "how long access tokens hold, such as 30m; 0s is the server's setting")
 	f.Var(seconds{&set.refreshLife}, "refresh-token-lifetime", "how long refresh tokens hold, such as 8h; 0s is the server's setting")
-	mustComplete(cmd, "role-assignment-mode", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return []string{"rbac", "rbac-abac", "both"}, cobra.ShellCompDirectiveNoFileComp
+	for flag, values := range map[string][]string{
+		"role-assignment-mode": {"rbac", "rbac-abac", "both"}, "sku": {"Basic", "Standard", "Premium"}, "default-action": {"Allow", "Deny"},
+		"regional-endpoints": {"enabled", "disabled"}, "writable-cache-repos": {"enabled", "disabled"}, "endpoint-protocol": {"IPv4", "IPv4AndIPv6"},
+	} {
+		completeOf(cmd, flag, values...)
+	}
+}
+
+// completeOf completes a flag's value to one of a few.
+func completeOf(cmd *cobra.Command, flag string, values ...string) {
+	mustComplete(cmd, flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return values, cobra.ShellCompDirectiveNoFileComp
 	})
-	return cmd
 }
 
 // seconds is a flag that takes a duration, and knows whether it was given.
@@ -158,45 +188,90 @@ func (s seconds) Set(text string) error {
 
 func (seconds) Type() string { return "duration" }
 
-// body is what the flags change.
+// body is what the flags change; it is empty where they change nothing.
 func (set *registryChange) body() (object, error) {
 	properties, body := object{}, object{}
-	body["properties"] = properties
 	if set.sku != "" {
 		body["sku"] = object{"name": set.sku}
 	}
+	if set.tags != nil {
+		tags, err := pairs("tags", slices.DeleteFunc(set.tags, func(s string) bool { return s == "" }))
+		if err != nil {
+			return nil, err
+		}
+		body["tags"] = tags
+	}
+	if err := set.words(properties); err != nil {
+		return nil, err
+	}
+	for name, v := range map[string]*bool{
+		"adminUserEnabled": set.admin, "anonymousPullEnabled": set.anonymous, "dataEndpointEnabled": set.dataEndpoint,
+		"networkRuleBypassAllowedForTasks": set.tasks,
+	} {
+		if v != nil {
+			properties[name] = *v
+		}
+	}
+	for _, v := range []struct {
+		name    string
+		on      *bool
+		yes, no any
+	}{
+		{"publicNetworkAccess", set.public, "Enabled", "Disabled"},
+		{"networkRuleBypassOptions", set.trusted, "AzureServices", "None"},
+		{"metadataSearch", set.search, "Enabled", "Disabled"},
+		{"policies", set.exports, object{"exportPolicy": object{"status": "enabled"}}, object{"exportPolicy": object{"status": "disabled"}}},
+	} {
+		switch {
+		case v.on == nil:
+		case *v.on:
+			properties[v.name] = v.yes
+		default:
+			properties[v.name] = v.no
+		}
+	}
+	if own := set.own(); len(own) > 0 {
+		properties["acre"] = own
+	}
+	if len(properties) > 0 {
+		body["properties"] = properties
+	}
+	return body, nil
+}
+
+// words are the properties whose flags take one of a few words.
+func (set *registryChange) words(properties object) error {
 	if set.mode != "" {
 		mode, ok := permissionModes[set.mode]
 		if !ok {
-			return nil, fault.New(fault.Invalid, "--role-assignment-mode is rbac, rbac-abac or both, not %q", set.mode)
+			return fault.New(fault.Invalid, "--role-assignment-mode is rbac, rbac-abac or both, not %q", set.mode)
 		}
 		properties["roleAssignmentMode"] = mode
 	}
 	if set.defaultAction != "" {
 		action, err := ruleAction("default-action", set.defaultAction)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		properties["networkRuleSet"] = object{"defaultAction": action}
 	}
-	for name, v := range map[string]*bool{"adminUserEnabled": set.admin, "anonymousPullEnabled": set.anonymous} {
-		if v != nil {
-			properties[name] = *v
+	if set.endpointProtocol != "" {
+		properties["endpointProtocol"] = set.endpointProtocol // the server says which there are
+	}
+	for _, word := range []struct{ flag, name, given string }{
+		{"regional-endpoints", "regionalEndpoints", set.regional}, {"writable-cache-repos", "writableCacheRepos", set.cache},
+	} {
+		switch strings.ToLower(word.given) {
+		case "":
+		case "enabled":
+			properties[word.name] = "Enabled"
+		case "disabled":
+			properties[word.name] = "Disabled"
+		default:
+			return fault.New(fault.Invalid, "--%s is enabled or disabled, not %q", word.flag, word.given)
 		}
 	}
-	if set.public != nil {
-		properties["publicNetworkAccess"] = map[bool]string{true: "Enabled", false: "Disabled"}[*set.public]
-	}
-	if set.trusted != nil {
-		properties["networkRuleBypassOptions"] = map[bool]string{true: "AzureServices", false: "None"}[*set.trusted]
-	}
-	if own := set.own(); len(own) > 0 {
-		properties["acre"] = own
-	}
-	if len(properties)+len(body) == 1 {
-		return nil, fault.New(fault.Invalid, "what is to change? Give a flag; acre update --help shows which there are")
-	}
-	return body, nil
+	return nil
 }
 
 // own are the settings that az does not have.

@@ -43,7 +43,8 @@ func (p *plane) subscription(name string) (string, error) {
 
 // registryID is a registry's resource ID. Without a resource group it is looked for by its name, as az does.
 func (p *plane) registryID(ctx context.Context, of ofRegistry) (string, error) {
-	name, _, _ := strings.Cut(of.registry, ".") // a login server is as good as the name
+	label, _, _ := strings.Cut(of.registry, ".") // a login server is as good as the name
+	name, _, labelled := strings.Cut(label, "-")
 	if !registryName.MatchString(name) {
 		return "", fault.New(fault.Invalid, "%q is not a registry's name: use letters and digits", of.registry)
 	}
@@ -53,6 +54,9 @@ func (p *plane) registryID(ctx context.Context, of ofRegistry) (string, error) {
 	}
 	if of.group != "" {
 		return arm.Registry(sub, of.group, name).String(), nil
+	}
+	if labelled {
+		return p.labelledRegistry(ctx, sub, label)
 	}
 	all, err := p.list(ctx, forManagement, withVersion("/subscriptions/"+sub+"/resources", resourceVersion,
 		"$filter", "resourceType eq '"+arm.Provider+"/registries'"))
@@ -65,6 +69,20 @@ func (p *plane) registryID(ctx context.Context, of ofRegistry) (string, error) {
 		}
 	}
 	return "", fault.New(fault.NotFound, "the registry %s is not in subscription %s, or %s may not read it", name, sub, p.who.Name)
+}
+
+// labelledRegistry is the ID of the registry whose login server begins with a label: several may have its name.
+func (p *plane) labelledRegistry(ctx context.Context, sub, label string) (string, error) {
+	all, err := p.listOf(ctx, "/subscriptions/"+sub+"/providers/"+arm.Provider+"/registries", registryVersion)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range all {
+		if first, _, _ := strings.Cut(text(r, "loginServer"), "."); strings.EqualFold(first, label) {
+			return text(r, "id"), nil
+		}
+	}
+	return "", fault.New(fault.NotFound, "no registry in subscription %s has the login server %s, or %s may not read it", sub, label, p.who.Name)
 }
 
 // get reads a resource of the management API and gives it the shape that az shows.
