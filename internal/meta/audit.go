@@ -237,7 +237,7 @@ type resourceChange struct {
 // auditChange notes that a resource is written or removed in this transaction, whose end chains it. doc is nil for one
 // removed.
 func (tx *Tx) auditChange(id arm.ID, doc []byte) error {
-	row := &acr.AuditRow{OperationName: acr.AuditOperation(id.Provider + "/" + strings.Join(id.Types, "/")), Resource: id.String()}
+	row := &acr.AuditRow{OperationName: acr.AuditOperation(id.Kind()), Resource: id.String()}
 	if doc == nil {
 		row.OperationName += "/delete"
 	} else {
@@ -263,14 +263,24 @@ func (tx *Tx) Audit(id arm.ID, row *acr.AuditRow) error {
 	return tx.auditResource(id, row)
 }
 
+// AuditOf is Audit for a resource of a registry that has no name any more, by the number of its row.
+func (tx *Tx) AuditOf(registry int64, id arm.ID, row *acr.AuditRow) {
+	row.Resource = id.String()
+	tx.auditAt(registry, row)
+}
+
 func (tx *Tx) auditResource(id arm.ID, row *acr.AuditRow) error {
+	registry, err := tx.auditedBy(id)
+	tx.auditAt(registry, row)
+	return err
+}
+
+func (tx *Tx) auditAt(registry int64, row *acr.AuditRow) {
 	row.Category = acr.Changes
 	if tx.db.opt.Actor != nil {
 		row.Identity, row.CorrelationID = tx.db.opt.Actor(tx.caller)
 	}
-	registry, err := tx.auditedBy(id)
 	tx.changes = append(tx.changes, resourceChange{registry, row})
-	return err
 }
 
 // auditChanges chains the rows of the resources that were changed, one registry after the other by number, as every

@@ -35,6 +35,15 @@ func (tx *Tx) RetireRegistry(name, as string) (number int64, err error) {
 	return number, err
 }
 
+// ReviveRegistry gives the row of a registry that was deleted its name again. Errors: fault.Exists where another has it.
+func (tx *Tx) ReviveRegistry(number int64, name string) error {
+	n, err := tx.exec("UPDATE registry SET name = ? WHERE id = ?", name, number)
+	if err == nil && n == 0 {
+		err = fault.New(fault.NotFound, "registry %d does not exist", number)
+	}
+	return err
+}
+
 // Append adds an event to the log of the registry whose Change this is, and fills in its Registry, Seq and At.
 func (tx *Tx) Append(e *acr.Event) error {
 	if tx.registry == 0 {
