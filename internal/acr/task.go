@@ -34,7 +34,7 @@ type TaskProperties struct {
 	Trigger      *TaskTriggers       `json:"trigger,omitempty"`
 	Credentials  *TaskCredentials    `json:"credentials,omitempty"`
 	LogTemplate  string              `json:"logTemplate,omitempty"`
-	IsSystemTask bool                `json:"isSystemTask,omitempty"`
+	IsSystemTask bool                `json:"isSystemTask"`
 }
 
 // Statuses of tasks and triggers.

@@ -117,7 +117,8 @@ func decodeTask(c *call, t *acr.Task, isNew bool) error {
 	return nil
 }
 
-// ontoIdentity takes over what a resource is to act as; null is nobody.
+// ontoIdentity takes over what a resource is to act as; null is nobody. A PATCH that only takes managed identities away says
+// nothing of the resource's own, whatever its type is: az sends it so.
 func ontoIdentity(in member[assignedBody], a *acr.AssignedIdentity, patch bool) error {
 	switch {
 	case !in.Set:
@@ -126,7 +127,30 @@ func ontoIdentity(in member[assignedBody], a *acr.AssignedIdentity, patch bool) 
 		*a = acr.AssignedIdentity{}
 		return nil
 	}
-	return in.Value.onto(a, patch)
+	removes := patch && len(in.Value.Users) > 0
+	for _, v := range in.Value.Users {
+		removes = removes && v == nil
+	}
+	if !removes {
+		return in.Value.onto(a, patch)
+	}
+	var kept []acr.AssignedUser
+	for _, u := range a.Users {
+		if _, gone := (acr.AssignedIdentity{Users: usersOf(in.Value)}).User(u.ID); !gone {
+			kept = append(kept, u)
+		}
+	}
+	a.Users = kept
+	return nil
+}
+
+// usersOf are the managed identities that a body names.
+func usersOf(b assignedBody) []acr.AssignedUser {
+	var out []acr.AssignedUser
+	for id := range b.Users {
+		out = append(out, acr.AssignedUser{ID: id})
+	}
+	return out
 }
 
 // mergeTask changes a part of a task: triggers by their names, a step of another type and the login of another registry
