@@ -207,3 +207,45 @@ func TestAzUsage(t *testing.T) {
 		}
 	})
 }
+
+// The same with acre's own command line.
+func TestAcreRegistry(t *testing.T) {
+	needAcre(t)
+	t.Parallel()
+	c := startCloud(t)
+	s := c.cli(t)
+	equal := func(want, what string, args ...string) {
+		t.Helper()
+		if got := s.run(c.acre, append(args, "--query", what, "-o", "tsv")...); !strings.EqualFold(got, want) {
+			t.Errorf("acre %s: %s is %q, want %q", strings.Join(args, " "), what, got, want)
+		}
+	}
+	equal("true", "nameAvailable", "check-name", "-n", "teamreg")
+	free := s.run(c.acre, "check-name", "-n", "teamreg", "--dnl-scope", "ResourceGroupReuse", "-g", "acre", "--query", "availableLoginServerName", "-o", "tsv")
+	equal(free, "loginServer", "create", "-n", "teamreg", "-g", "acre", "--sku", "Premium", "--dnl-scope", "ResourceGroupReuse", "--admin-enabled",
+		"--data-endpoint-enabled", "--tags", "a=b", "--regional-endpoints", "enabled")
+	label, _, _ := strings.Cut(free, ".")
+	equal("teamreg", "name", "show", "-n", label)
+	equal("local", "dataEndpoints[0].region", "show-endpoints", "-n", "teamreg")
+	equal("local", "regionalEndpoints[0].region", "show-endpoints", "-n", "teamreg")
+	equal("14", "retentionDays", "config", "soft-delete", "update", "-r", "teamreg", "--status", "enabled", "--days", "14")
+	equal("enabled", "status", "config", "soft-delete", "show", "-r", "teamreg")
+	equal("disabled", "status", "config", "authentication-as-arm", "update", "-r", "teamreg", "--status", "disabled")
+	equal("disabled", "status", "encryption", "show", "-n", "teamreg")
+	equal("SystemAssigned", "type", "identity", "assign", "-n", "teamreg", "--identities", "[system]")
+	s.run(c.acre, "identity", "remove", "-n", "teamreg", "--identities", "[system]")
+	equal("1", "length(networkRuleSet.virtualNetworkRules)", "network-rule", "add", "-n", "teamreg", "--subnet", "one", "--vnet-name", "net")
+	if out := s.fails(c.acre, "update", "-n", "teamreg", "--sku", "Basic"); !strings.Contains(out, "network rules") || !strings.Contains(out, "regional endpoints") {
+		t.Errorf("a change of tier is refused with %s", out)
+	}
+	equal("0", "length(networkRuleSet.virtualNetworkRules)", "network-rule", "remove", "-n", "teamreg", "--subnet", "one", "--vnet-name", "net")
+	if out := s.run(c.acre, "show-usage", "-n", "teamreg", "-o", "table"); !strings.Contains(out, "NAME") || !strings.Contains(out, "MaximumStorageCapacity") {
+		t.Errorf("acre show-usage: %s", out)
+	}
+	equal("registry", "[0].name", "private-link-resource", "list", "-n", "teamreg")
+	s.run(c.acre, "private-endpoint-connection", "list", "-r", "teamreg")
+	s.fails(c.acre, "private-endpoint-connection", "approve", "-r", "teamreg", "-n", "nobody")
+	s.fails(c.acre, "delete", "--yes")
+	s.run(c.acre, "delete", "-n", "teamreg", "--yes")
+	s.fails(c.acre, "show", "-n", "teamreg")
+}
