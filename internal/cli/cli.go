@@ -132,6 +132,8 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 		{"Registries:", []*cobra.Command{
 			a.registryList(), a.registryShow(), a.registryUpdate(), a.registryCredentialCommand(), a.tokenCommand(), a.scopeMapCommand(),
 			a.networkRuleCommand(), a.accessRuleCommand(),
+			a.webhookCommand(), a.replicationCommand(), a.cacheCommand(), a.credentialSetCommand(), a.connectedRegistryCommand(),
+			a.exportPipelineCommand(), a.importPipelineCommand(), a.pipelineRunCommand(),
 		}},
 		{"Who may do what, and who did:", []*cobra.Command{
 			a.roleCommand(), a.accessCommand(), a.adCommand(), a.identityCommand(), a.issuerCommand(), a.logCommand(), a.auditCommand(),

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // separator stands between the values of one flag once joinWords has put them into one argument: no argument of a
@@ -78,9 +79,8 @@ func joinWords(root *cobra.Command, args []string) []string {
 
 // valuesAfter is how many of the arguments behind the first belong to it.
 func valuesAfter(cmd *cobra.Command, args []string) int {
-	name, long := strings.CutPrefix(args[0], "--")
-	flag := cmd.Flags().Lookup(name)
-	if !long || flag == nil {
+	flag := flagOf(cmd, args[0])
+	if flag == nil {
 		return 0
 	}
 	switch flag.Value.(type) {
@@ -96,4 +96,15 @@ func valuesAfter(cmd *cobra.Command, args []string) int {
 		}
 	}
 	return 0
+}
+
+// flagOf finds the flag that an argument is, by its name or its letter, without a value behind it.
+func flagOf(cmd *cobra.Command, arg string) *pflag.Flag {
+	if name, long := strings.CutPrefix(arg, "--"); long {
+		return cmd.Flags().Lookup(name)
+	}
+	if letter, short := strings.CutPrefix(arg, "-"); short && len(letter) == 1 {
+		return cmd.Flags().ShorthandLookup(letter)
+	}
+	return nil
 }
