@@ -22,7 +22,7 @@ packages=(
   docker-registry  # a peer for bench/
   iproute2         # a network of its own for az check-health
   azure-cli        # the oldest supported az
-  python3-venv nodejs npm # for the newest az, and Microsoft's Python and JavaScript clients
+  python3-venv nodejs npm # for the newest az, Microsoft's Python and JavaScript clients, Airflow and ZenML
 )
 tools=(
   github.com/google/go-containerregistry/cmd/crane@v0.22.1
@@ -112,4 +112,6 @@ fi
 install_tools
 install_python az
 install_python sdk
+install_python airflow
+install_python zenml
 install_js
