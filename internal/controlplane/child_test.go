@@ -347,6 +347,53 @@ func TestReplicationInUse(t *testing.T) {
 	})
 }
 
+// What lies in a registry holds the settings that it needs, and the tier.
+func TestRegistryHeldByChildren(t *testing.T) {
+	t.Parallel()
+	each(t, func(s *server) {
+		at := s.registry("MyReg")
+		sync := s.token(at, "synctoken", "repositories/app/content/read")
+		s.want(201, "PUT", at+"/connectedRegistries/root1", connectedBody("", sync, nil))
+		s.refused(409, "ResourceInUse", "needed by the connected registry 'root1'", "PATCH", at, properties(object{"dataEndpointEnabled": false}))
+		s.refused(400, "FeatureNotSupportedForSku", "the connected registry root1", "PATCH", at, object{"sku": object{"name": "Standard"}, "properties": object{"dataEndpointEnabled": false}})
+		s.want(200, "DELETE", at+"/connectedRegistries/root1", nil)
+		s.want(201, "PUT", at+"/replications/westus", object{"location": "westus"})
+		s.refused(400, "FeatureNotSupportedForSku", "the replication westus", "PATCH", at, object{"sku": object{"name": "Basic"}, "properties": object{"dataEndpointEnabled": false}})
+		s.want(200, "DELETE", at+"/replications/westus", nil)
+		s.want(200, "PATCH", at+"/replications/eastus", object{"tags": object{"a": "b"}}) // home is no obstacle
+		container := object{"uri": "https://account.blob.core.windows.net/c", "keyVaultUri": "https://v.vault.azure.net/secrets/s"}
+		s.want(201, "PUT", at+"/exportPipelines/export1", properties(object{"target": container}))
+		closed := object{"publicNetworkAccess": "Disabled", "policies": object{"exportPolicy": object{"status": "disabled"}}}
+		s.refused(409, "ResourceInUse", "export pipeline 'export1'", "PATCH", at, properties(closed))
+		s.want(200, "DELETE", at+"/exportPipelines/export1", nil)
+		s.want(200, "PATCH", at, properties(closed))
+		s.refused(409, "Conflict", "export policy", "PUT", at+"/exportPipelines/export1", properties(object{"target": container}))
+		s.want(200, "PATCH", at, properties(object{"publicNetworkAccess": "Enabled", "policies": object{"exportPolicy": object{"status": "enabled"}}}))
+		s.want(200, "PATCH", at, object{"sku": object{"name": "Basic"}, "properties": object{"dataEndpointEnabled": false}})
+	})
+}
+
+// A connected registry moves from its token to a managed identity where roles count for repositories, and never back.
+func TestConnectedIdentity(t *testing.T) {
+	t.Parallel()
+	each(t, func(s *server) {
+		at := s.registry("MyReg")
+		identity := scopeG + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/site"
+		s.want(201, "PUT", identity, object{"location": "eastus"})
+		sync := s.token(at, "synctoken", "repositories/app/content/read")
+		s.want(201, "PUT", at+"/connectedRegistries/root1", connectedBody("", sync, nil))
+		to := object{"identity": object{"type": "UserAssigned", "userAssignedIdentities": object{identity: object{}}}, "properties": object{"syncProperties": object{"authType": "ManagedIdentity"}}}
+		s.refused(400, "BadRequest", "AbacRepositoryPermissions", "PATCH", at+"/connectedRegistries/root1", to)
+		s.want(200, "PATCH", at, properties(object{"roleAssignmentMode": "AbacRepositoryPermissions"}))
+		s.want(200, "PATCH", at+"/connectedRegistries/root1", to)
+		s.want(200, "DELETE", at+"/tokens/synctoken", nil)
+		s.refused(409, "ResourceInUse", "roleAssignmentMode", "PATCH", at, properties(object{"roleAssignmentMode": "LegacyRegistryPermissions"}))
+		other := s.token(at, "othertoken", "repositories/app/content/read")
+		s.refused(400, "PropertyChangeNotAllowed", "cannot go back", "PUT", at+"/connectedRegistries/root1", connectedBody("", other, nil))
+		s.refused(400, "BadRequest", "cannot be the parent", "PUT", at+"/connectedRegistries/child1", connectedBody(at+"/connectedRegistries/root1", other, nil))
+	})
+}
+
 // Where a webhook calls is in no document, no list and no audit row, and is gone with it.
 func TestWebhookSecret(t *testing.T) {
 	t.Parallel()

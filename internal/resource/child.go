@@ -30,6 +30,39 @@ func (s *Service) releaseChildren(tx *meta.Tx, in Parent) error {
 	)
 }
 
+// heldByChildren refuses to take from a registry what lies in it needs.
+func (s *Service) heldByChildren(c *Change[acr.Registry]) error {
+	if c.Old == nil {
+		return nil
+	}
+	in, r := Parent{ID: s.IDOf(c.New), Registry: c.New}, c.New
+	if c.Old.Policies.ExportOff != r.Policies.ExportOff && r.Policies.ExportOff {
+		err := everyChild(c.tx, in, func(p acr.ExportPipeline) (string, error) {
+			return "", fault.New(inUse, "The export policy of registry %s cannot be disabled while it has the export pipeline '%s': delete that first.", r.Name, p.Name)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	legacy := r.Permissions == "" || r.Permissions == acr.LegacyPermissions
+	if r.DataEndpoint && !legacy {
+		return nil
+	}
+	all, err := connectedIn(c.tx, in)
+	if err != nil {
+		return err
+	}
+	for _, connected := range all {
+		switch {
+		case !r.DataEndpoint:
+			return fault.New(inUse, "The dedicated data endpoints of registry %s are needed by the connected registry '%s': delete that first.", r.Name, connected.Name)
+		case legacy && connected.SyncToken == "":
+			return fault.New(inUse, "The roleAssignmentMode of registry %s must stay while the connected registry '%s' uses a managed identity: delete that first.", r.Name, connected.Name)
+		}
+	}
+	return nil
+}
+
 // unassignAll removes the service principals of all documents of a type in a registry.
 func unassignAll[R acr.Resource](s *Service, tx *meta.Tx, in Parent, kind string, of func(R) (string, acr.AssignedIdentity)) error {
 	return everyChild(tx, in, func(d R) (string, error) {

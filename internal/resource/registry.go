@@ -80,7 +80,7 @@ func (s *Service) completeRegistry(c *Change[acr.Registry]) error {
 		return err
 	}
 	s.stamp(c.ctx, &r.System)
-	for _, step := range []func(*Change[acr.Registry]) error{s.settleLabel, s.completePolicies, s.completeEncryption, s.assignRegistry, s.checkTier} {
+	for _, step := range []func(*Change[acr.Registry]) error{s.settleLabel, s.completePolicies, s.completeEncryption, s.assignRegistry, s.checkTier, s.heldByChildren} {
 		if err := step(c); err != nil {
 			return err
 		}
