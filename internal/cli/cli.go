@@ -135,6 +135,7 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 			a.webhookCommand(), a.replicationCommand(), a.cacheCommand(), a.credentialSetCommand(), a.connectedRegistryCommand(),
 			a.exportPipelineCommand(), a.importPipelineCommand(), a.pipelineRunCommand(),
 		}},
+		{"Tasks:", []*cobra.Command{a.taskCommand(), a.taskRunCommand(), a.agentPoolCommand(), a.buildCommand(), a.runCommand(), a.packCommand()}},
 		{"Who may do what, and who did:", []*cobra.Command{
 			a.roleCommand(), a.accessCommand(), a.adCommand(), a.identityCommand(), a.issuerCommand(), a.logCommand(), a.auditCommand(),
 		}},
