@@ -101,6 +101,18 @@ func (id ID) Key() string { return strings.ToLower(id.String()) }
 // Type is the resource type below the provider, such as registries/tokens.
 func (id ID) Type() string { return strings.ToLower(strings.Join(id.Types, "/")) }
 
+// Kind is the resource type with its provider, as it is spelled: of what extends another provider's resource, that of the
+// extension.
+func (id ID) Kind() string {
+	provider, types := id.Provider, id.Types
+	for i, t := range id.Types {
+		if strings.EqualFold(t, "providers") {
+			provider, types = id.Names[i], id.Types[i+1:]
+		}
+	}
+	return provider + "/" + strings.Join(types, "/")
+}
+
 // Name is the innermost name.
 func (id ID) Name() string { return id.Names[len(id.Names)-1] }
 

@@ -73,6 +73,7 @@ type scan struct {
 	number        int64
 	after, before int64 // rows between them are looked at
 	needles       [][]byte
+	also          func(*acr.AuditRow) bool // of rows that match; nil: all of them
 	page          Page
 	seen          int
 }
@@ -154,7 +155,7 @@ func (c *scan) entry(e acr.AuditEntry) (full bool, err error) {
 	if err := json.Unmarshal(e.Row, &row); err != nil {
 		return false, nil // damaged: Verify says so
 	}
-	if c.matches(&row) {
+	if c.matches(&row) && (c.also == nil || c.also(&row)) {
 		c.page.Rows = append(c.page.Rows, row)
 	}
 	return false, nil

@@ -3,6 +3,7 @@ package controlplane
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
@@ -20,7 +21,7 @@ func (f *Face) groupRows() []*row {
 	})
 	groups.verbs[http.MethodHead] = headGroup
 	return []*row{
-		groups,
+		groups, f.lockRow(), f.tagRow(), f.tagNamesRow(), f.activityRow(),
 		{provider: arm.Resources, types: "subscriptions/resources", verbs: map[string]handler{list: resources}},
 		{provider: arm.Resources, types: "subscriptions/resourceGroups/resources", verbs: map[string]handler{list: resources}},
 	}
@@ -104,27 +105,27 @@ func resources(c *call) error {
 	if c.path.Group != "" {
 		parent = c.opt.Resources.GroupScope(c.path.Group)
 	}
-	if err := c.opt.Resources.Sees(c.ctx, parent); err != nil {
-		return err
+	kind := ""
+	filter, _ := terms(c.query.Get("$filter")) // it parsed a moment ago
+	for _, t := range filter {
+		if t.name == "resourcetype" {
+			kind = t.value
+		}
 	}
-	registries, err := all(c, c.opt.Resources.Registries, parent)
+	all, err := c.opt.Resources.Tracked(c.ctx, parent, kind)
 	if err != nil {
 		return err
 	}
-	identities, err := all(c, c.opt.Resources.Identities, parent)
-	if err != nil {
-		return err
-	}
-	var out []genericWire
-	for _, k := range registries {
-		out = append(out, genericWire{ID: k.ID.String(), Name: k.Doc.Name, Type: arm.Provider + "/registries", SKU: &skuWire{k.Doc.SKU, k.Doc.SKU},
-			Location: location(k.Doc.Location), Tags: wireTags(k.Doc.Tags), SystemData: wireSystem(k.Doc.System),
-			CreatedTime: wireTime(k.Doc.CreatedAt), ChangedTime: wireTime(k.Doc.System.ModifiedAt), ProvisioningState: succeeded})
-	}
-	for _, k := range identities {
-		out = append(out, genericWire{ID: k.ID.String(), Name: k.Doc.Name, Type: arm.Identity + "/userAssignedIdentities",
-			Location: location(k.Doc.Location), Tags: wireTags(k.Doc.Tags), SystemData: wireSystem(k.Doc.System),
-			CreatedTime: wireTime(k.Doc.CreatedAt), ChangedTime: wireTime(k.Doc.System.ModifiedAt), ProvisioningState: succeeded})
+	out := make([]genericWire, len(all))
+	for i, t := range all {
+		out[i] = genericWire{ID: t.ID.String(), Name: strings.Join(t.ID.Names, "/"), Type: t.Type, Location: location(t.Location), Tags: wireTags(t.Tags),
+			SystemData: wireSystem(t.System), CreatedTime: wireTime(t.System.CreatedAt), ChangedTime: wireTime(t.System.ModifiedAt), ProvisioningState: succeeded}
+		if t.SKU != "" {
+			out[i].SKU = &skuWire{t.SKU, t.SKU}
+		}
+		if t.State != "" {
+			out[i].ProvisioningState = t.State
+		}
 	}
 	kept := out[:0]
 	for _, r := range out {
@@ -136,21 +137,6 @@ func resources(c *call) error {
 		}
 	}
 	return listed(c, kept, "")
-}
-
-// all reads every page of a list; what is below the parent and may not be read at all is left out.
-func all[R acr.Resource](c *call, k *resource.Kind[R], parent string) (out []resource.Kept[R], err error) {
-	for p := (resource.Page{}); ; {
-		some, more, err := k.List(c.ctx, parent, p)
-		if errors.Is(err, fault.Denied) {
-			return out, nil
-		}
-		out = append(out, some...)
-		if err != nil || more == "" {
-			return out, err
-		}
-		p.After = more
-	}
 }
 
 // location is where a resource is.

@@ -87,7 +87,7 @@ func each(t *testing.T, fn func(s *server)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-			fn(start(t, c, metatest.Open(t, store(t), meta.Options{Now: c.now})))
+			fn(start(t, c, metatest.Open(t, store(t), meta.Options{Now: c.now, Actor: auth.Actor})))
 		})
 	}
 }

@@ -227,6 +227,9 @@ func (s *Service) putAssignment(ctx context.Context, tx *meta.Tx, a acr.RoleAssi
 	if err := meta.Put(tx, acr.RoleAssignmentID(a.Name), a, version); err != nil {
 		return a, false, err
 	}
+	if err := s.unlocked(ctx, tx, a.Scope, "write", false); err != nil {
+		return a, false, err
+	}
 	tx.OnCommit(s.opt.Registries.Forget)
 	others, err := meta.Find[acr.RoleAssignment](tx, "principal:"+a.PrincipalID, maxAssignments)
 	for _, o := range others {
@@ -268,8 +271,10 @@ func (s *Service) DeleteRoleAssignment(ctx context.Context, scope, name string) 
 			return err
 		}
 		tx.OnCommit(s.opt.Registries.Forget)
-		existed, err = meta.Delete(tx, acr.RoleAssignmentID(name))
-		return err
+		if existed, err = meta.Delete(tx, acr.RoleAssignmentID(name)); err != nil {
+			return err
+		}
+		return s.unlocked(ctx, tx, was.Scope, "delete", false)
 	})
 	return was, existed, err
 }

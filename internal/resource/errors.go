@@ -54,6 +54,14 @@ var (
 	notAvailable    = fault.Code{Kind: fault.Unsupported, Name: "FeatureNotAvailable"}
 )
 
+// Of locks and tags.
+var (
+	scopeLocked      = fault.Code{Kind: fault.Disallowed, Name: "ScopeLocked"}
+	lockUnknown      = fault.Code{Kind: fault.NotFound, Name: "LockNotFound"}
+	invalidLockScope = fault.Code{Kind: fault.Invalid, Name: "InvalidLockScope"}
+	noTags           = fault.Code{Kind: fault.Invalid, Name: "TagsNotSupported"}
+)
+
 // missing is what is said of a resource that is not there.
 func missing(id arm.ID) error {
 	if id.Provider == arm.Resources && id.Type() == "resourcegroups" {

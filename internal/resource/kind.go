@@ -30,6 +30,7 @@ type Kind[R acr.Resource] struct {
 	check    func(c *Change[R]) error // holds it against the rest of the store, once it is written
 	release  func(c *Change[R]) error // refuses a removal, or takes along what goes with it; Old is what is removed
 	used     bool                     // its last use is noted
+	traits   func(r *R) traits        // where its tags are; nil: it has none
 
 	// What takes longer than its answer. start says what a write leaves to be done: before it is written, so that New may say
 	// that it waits. leave says the same of a removal, once it is done. The zero operation is none.
@@ -293,6 +294,10 @@ func (k *Kind[R]) PutIf(ctx context.Context, id arm.ID, how How, match Match, ed
 	if err := k.reserved(id); err != nil {
 		return Kept[R]{}, false, err
 	}
+	return k.put(ctx, id, how, match, edit)
+}
+
+func (k *Kind[R]) put(ctx context.Context, id arm.ID, how How, match Match, edit func(r *R, isNew bool) error) (kept Kept[R], created bool, err error) {
 	for again := true; again; {
 		err = k.s.opt.DB.Update(ctx, func(tx *meta.Tx) (err error) {
 			again = false
@@ -332,6 +337,7 @@ func (w *write[R]) do() (kept Kept[R], created bool, err error) {
 		w.start,
 		w.put,
 		func() error { _, err := k.s.parent(c.tx, c.ID); return err }, // from here on no other change runs beside this one
+		func() error { return k.unlocked(c, "write") },
 		func() error { return k.check(c) },
 	} {
 		if err := step(); err != nil {
@@ -461,6 +467,9 @@ func (k *Kind[R]) remove(c *Change[R], how Removal) (removed Removed, err error)
 		}
 	}
 	c.tx.OnCommit(k.s.opt.Registries.Forget)
+	if err := k.unlocked(c, "delete"); err != nil {
+		return removed, err
+	}
 	if err := k.release(c); err != nil {
 		return removed, err
 	}
@@ -502,7 +511,18 @@ func (k *Kind[R]) drains(c *Change[R], version int64) (removed Removed, err erro
 	if err := meta.Put(c.tx, c.ID, c.New, version); err != nil {
 		return removed, err
 	}
+	if err := k.unlocked(c, "delete"); err != nil {
+		return removed, err
+	}
 	return Removed{true, &o}, k.s.begin(c.tx, &o)
+}
+
+// unlocked refuses what a lock forbids.
+func (k *Kind[R]) unlocked(c *Change[R], verb string) error {
+	if k.tenant {
+		return nil
+	}
+	return k.s.unlocked(c.ctx, c.tx, k.scopeOf(c.ID), verb, verb == "delete")
 }
 
 // drained removes a resource in which nothing lies any more.

@@ -28,6 +28,12 @@ type worker interface {
 	doing(ctx context.Context, o acr.Operation) error
 	// ended notes in the resource, if it is there and waits for it, how an operation ended.
 	ended(ctx context.Context, tx *meta.Tx, o acr.Operation) error
+
+	// taggable tells whether its resources have tags, which tagsOf reads and retag changes; tracked lists those that have.
+	taggable() bool
+	tagsOf(ctx context.Context, id arm.ID) (map[string]string, error)
+	retag(ctx context.Context, id arm.ID, edit func(tags map[string]string)) (map[string]string, error)
+	tracked(ctx context.Context, parent, kind string) ([]Tracked, error)
 }
 
 // enlist puts a kind into the table by which operations find it.
@@ -35,7 +41,7 @@ func enlist[R acr.Resource](s *Service, k *Kind[R]) *Kind[R] {
 	if s.workers == nil {
 		s.workers = map[string]worker{}
 	}
-	s.workers[strings.ToLower(k.of())] = k
+	s.workers[strings.ToLower(k.of())], s.inOrder = k, append(s.inOrder, worker(k))
 	return k
 }
 

@@ -409,7 +409,7 @@ func (s *Service) RegenerateCredential(ctx context.Context, id arm.ID, which str
 		}
 		c.Passwords[which] = acr.NewPassword()
 		tx.OnCommit(s.opt.Registries.Forget)
-		return tx.PutSecret(acr.AdminSecret(uid, which), []byte(c.Passwords[which]))
+		return errors.Join(tx.PutSecret(acr.AdminSecret(uid, which), []byte(c.Passwords[which])), s.unlocked(ctx, tx, id.String(), "write", false))
 	})
 	return c, err
 }

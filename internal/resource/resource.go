@@ -48,18 +48,19 @@ type Service struct {
 	opt          Options
 	installation Installation
 	workers      map[string]worker // by type in lower case
+	inOrder      []worker          // as they were enlisted
 
-	Groups     *Kind[acr.ResourceGroup]
-	Registries *Kind[acr.Registry]
-	ScopeMaps  *Kind[acr.ScopeMap]
-	Tokens     *Kind[acr.Token]
-	Identities *Kind[acr.ManagedIdentity]
-	Issuers    *Kind[acr.TrustedIssuer]
-
-	Tasks      *Kind[acr.Task]
-	Runs       *Kind[acr.Run]
-	TaskRuns   *Kind[acr.TaskRun]
-	AgentPools *Kind[acr.AgentPool]
+	Groups           *Kind[acr.ResourceGroup]
+	Registries       *Kind[acr.Registry]
+	PrivateEndpoints *Kind[acr.PrivateEndpointConnection]
+	ScopeMaps        *Kind[acr.ScopeMap]
+	Tokens           *Kind[acr.Token]
+	Identities       *Kind[acr.ManagedIdentity]
+	Issuers          *Kind[acr.TrustedIssuer]
+	Tasks            *Kind[acr.Task]
+	Runs             *Kind[acr.Run]
+	TaskRuns         *Kind[acr.TaskRun]
+	AgentPools       *Kind[acr.AgentPool]
 
 	Webhooks            *Kind[acr.Webhook]
 	Replications        *Kind[acr.Replication]
@@ -87,6 +88,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	}
 	s := &Service{opt: opt}
 	s.kinds()
+	s.tracks()
 	err = opt.DB.Update(ctx, func(tx *meta.Tx) error {
 		if _, err := tx.NewSecret("installation", doc); err != nil {
 			return err
@@ -105,6 +107,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 
 // kinds fills the table.
 func (s *Service) kinds() {
+	s.PrivateEndpoints = enlist(s, s.privateEndpoints())
 	s.Groups, s.Registries = enlist(s, s.groups()), enlist(s, s.registries())
 	s.ScopeMaps, s.Tokens = enlist(s, s.scopeMaps()), enlist(s, s.tokens())
 	s.Identities, s.Issuers = enlist(s, s.identities()), enlist(s, s.issuers())

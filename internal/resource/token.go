@@ -134,7 +134,10 @@ func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Genera
 		slices.SortFunc(t.Passwords, func(a, b acr.TokenPassword) int { return strings.Compare(a.Name, b.Name) })
 		s.stamp(ctx, &t.System)
 		tx.OnCommit(s.opt.Registries.Forget)
-		return meta.Put(tx, g.Token, t, kept.Version)
+		if err := meta.Put(tx, g.Token, t, kept.Version); err != nil {
+			return err
+		}
+		return s.unlocked(ctx, tx, g.Token.String(), "write", false)
 	})
 	out := make([]Generated, len(t.Passwords))
 	for i, p := range t.Passwords {
