@@ -100,7 +100,7 @@ var registryOperations = []struct{ on, verbs string }{
 	{"registries/tokens", childVerbs}, {"registries/tokens/operationStatuses", "read"},
 	{"registries/cacheRules", childVerbs}, {"registries/cacheRules/operationStatuses", "read"},
 	{"registries/credentialSets", childVerbs}, {"registries/credentialSets/operationStatuses", "read"},
-	{"registries/connectedRegistries", childVerbs + " deactivate/action"}, {"registries/connectedRegistries/operationStatuses", "read"},
+	{"registries/connectedRegistries", childVerbs + " deactivate/action resync/action"}, {"registries/connectedRegistries/operationStatuses", "read"},
 	{"registries/exportPipelines", childVerbs}, {"registries/exportPipelines/operationStatuses", "read"},
 	{"registries/importPipelines", childVerbs}, {"registries/importPipelines/operationStatuses", "read"},
 	{"registries/pipelineRuns", childVerbs}, {"registries/pipelineRuns/operationStatuses", "read"},
