@@ -142,7 +142,7 @@ func explainAccess(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	q := auth.Question{Registry: c.path.ID().Name(), Who: in.Principal, Action: in.Action, On: acr.Catalog}
+	q := auth.Question{Registry: c.registryKey(), Who: in.Principal, Action: in.Action, On: acr.Catalog}
 	if in.Repository != "" {
 		q.On = acr.Repository(in.Repository)
 		q.On.Tag, q.On.Digest = in.Tag, in.Digest
@@ -171,7 +171,7 @@ func revokeTokens(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	if err := c.opt.Auth.RevokeOn(c.ctx, c.path.ID().Name(), in.Subject); err != nil {
+	if err := c.opt.Auth.RevokeOn(c.ctx, c.registryKey(), in.Subject); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)
@@ -185,7 +185,7 @@ func auditEvents(c *call) error {
 		Repository: c.query.Get("repository"), Result: c.query.Get("result"), Limit: pageSize,
 	}
 	if len(c.path.Names) > 0 {
-		q.Registry = c.path.ID().Name()
+		q.Registry = c.registryKey()
 	}
 	for _, at := range []struct {
 		name string

@@ -95,7 +95,11 @@ const linkGroup = "registry"
 
 // privateLink is the group of a registry: its login server, and a data endpoint for each region that it is in.
 func privateLink(c *call, registry arm.ID) (privateLinkWire, error) {
-	at, err := c.opt.Resources.Attached(c.ctx, registry)
+	kept, err := c.opt.Resources.Registries.Get(c.ctx, registry)
+	if err != nil {
+		return privateLinkWire{}, err
+	}
+	at, err := c.opt.Resources.Attached(c.ctx, kept)
 	out := privateLinkWire{ID: registry.Child("privateLinkResources", linkGroup).String(), Name: linkGroup, Type: arm.Provider + "/registries/privateLinkResources"}
 	p := &out.Properties
 	p.Group, p.Members = linkGroup, []string{linkGroup}

@@ -137,11 +137,19 @@ func encodeRegistry(c *call, kept resource.Kept[acr.Registry]) any {
 	return out
 }
 
+// registryKey is what the path's registry is looked up by; one that does not exist has its name.
+func (c *call) registryKey() string {
+	if reg, err := c.opt.Resources.Known(c.ctx, c.path.ID()); err == nil {
+		return reg.Key
+	}
+	return strings.ToLower(c.path.ID().Name())
+}
+
 // attach shows what lies in the registry: its private endpoints, and the hosts of the regions that it is in.
 func (p *registryProperties) attach(c *call, kept resource.Kept[acr.Registry]) {
 	p.DataEndpointHostNames, p.RegionalEndpointHosts, p.PrivateEndpoints = []string{}, []string{}, []any{}
-	at, err := c.opt.Resources.Attached(c.ctx, kept.ID)
-	if err != nil { // it was removed meanwhile
+	at, err := c.opt.Resources.Attached(c.ctx, kept)
+	if err != nil { // what cannot be read is left out: the registry itself was read a moment ago
 		return
 	}
 	label, domain, _ := strings.Cut(p.LoginServer, ".")

@@ -214,7 +214,7 @@ func TestRefusals(t *testing.T) {
 			{400, "BadRequest", "Basic, Standard or Premium", "PUT", scopeR + "other1", `{"location":"eastus","sku":{"name":"Gold"}}`},
 			{400, "DisablingPublicNetworkAccessNotSupported", "Premium", "PUT", scopeR + "other1", `{"location":"eastus","sku":{"name":"Basic"},"properties":{"publicNetworkAccess":"Disabled"}}`},
 			{400, "FeatureNotSupportedForSku", "Premium", "PUT", scopeR + "other1", `{"location":"eastus","sku":{"name":"Basic"},"properties":{"networkRuleSet":{"defaultAction":"Deny"}}}`},
-			{409, "FeatureNotAvailable", "encryption is not available", "PATCH", at, `{"properties":{"encryption":{"status":"enabled"}}}`},
+			{400, "BadRequest", "keyIdentifier", "PATCH", at, `{"properties":{"encryption":{"status":"enabled"}}}`},
 			{400, "BadRequest", "", "PATCH", at, `{"properties":{"networkRuleSet":{"defaultAction":"Deny","ipRules":[{"value":"300.1.2.3"}]}}}`},
 			{400, "BadRequest", "token", "PUT", at + "/tokens/mytoken", `{"properties":{}}`},
 			{400, "BadRequest", "does not exist in registry", "PUT", at + "/tokens/mytoken", `{"properties":{"scopeMapId":"` + at + `/scopeMaps/nowhere"}}`},

@@ -167,7 +167,7 @@ func TestKindsAskForRights(t *testing.T) {
 					third(s.PutRoleAssignment(ctx, acr.RoleAssignment{Scope: "/"})), third(s.DeleteRoleAssignment(ctx, "/", uuid.NewString())),
 				},
 				"rest": {
-					second(s.CheckName(ctx, resource.NameQuery{Name: "alpha"})), second(s.Attached(ctx, s.RegistryID("alpha"))), second(s.Usages(ctx, s.RegistryID("alpha"))), second(s.ListCredentials(ctx, s.RegistryID("alpha"))),
+					second(s.CheckName(ctx, resource.NameQuery{Name: "alpha"})), second(s.Attached(ctx, resource.Kept[acr.Registry]{ID: s.RegistryID("alpha")})), second(s.Usages(ctx, s.RegistryID("alpha"))), second(s.ListCredentials(ctx, s.RegistryID("alpha"))),
 					second(s.RegenerateCredential(ctx, s.RegistryID("alpha"), acr.Password1)), third(s.GenerateCredentials(ctx, s.RegistryID("alpha"), resource.Generate{})),
 					third(s.RotatePassword(ctx, resource.Generate{Token: s.RegistryID("alpha").Child("tokens", "mytoken")})), s.Sees(ctx, "/"),
 				},

@@ -62,23 +62,23 @@ type Attached struct {
 	Connections []Kept[acr.PrivateEndpointConnection]
 }
 
-// Attached reads it. Errors: fault.NotFound.
-func (s *Service) Attached(ctx context.Context, id arm.ID) (Attached, error) {
-	if err := control(ctx, id.String(), s.Registries.Operation("read")); err != nil {
+// Attached reads it, for who may read the registry or has just written it.
+func (s *Service) Attached(ctx context.Context, kept Kept[acr.Registry]) (out Attached, err error) {
+	id := kept.ID.String()
+	if err := control(ctx, id, s.Registries.Operation("read")); err != nil && control(ctx, id, s.Registries.Operation("write")) != nil {
 		return Attached{}, err
 	}
-	var out Attached
-	err := s.opt.DB.View(ctx, func(tx *meta.Tx) error {
-		kept, err := s.Registries.get(tx, id)
-		if err != nil {
-			return err
-		}
+	if kept.Doc.SKU != premium {
+		return s.attached(nil, kept)
+	}
+	err = s.opt.DB.View(ctx, func(tx *meta.Tx) error {
 		out, err = s.attached(tx, kept)
 		return err
 	})
 	return out, err
 }
 
+// attached needs no transaction for what is not Premium.
 func (s *Service) attached(tx *meta.Tx, kept Kept[acr.Registry]) (Attached, error) {
 	home := kept.Doc.Location
 	if home == "" {

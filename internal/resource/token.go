@@ -83,7 +83,7 @@ func (s *Service) GenerateCredentials(ctx context.Context, registry arm.ID, g Ge
 func (s *Service) RotatePassword(ctx context.Context, g Generate) (acr.Token, []Generated, error) {
 	id, _ := auth.Who(ctx)
 	above, ok := g.Token.Parent()
-	if !ok || id.Token() == "" || id.Token() != strings.ToLower(g.Token.Name()) || id.Registry != strings.ToLower(above.Name()) {
+	if !ok || id.Token() == "" || id.Token() != strings.ToLower(g.Token.Name()) || !s.has(ctx, above, id.Registry) {
 		return acr.Token{}, nil, fault.New(fault.Denied, "only who logs in as token %.60s can rotate its passwords here; owners use generateCredentials", g.Token.Name())
 	}
 	if id.TokenID() != "" {
@@ -95,13 +95,27 @@ func (s *Service) RotatePassword(ctx context.Context, g Generate) (acr.Token, []
 	return s.generate(ctx, g)
 }
 
+// has tells whether a registry has a key.
+func (s *Service) has(ctx context.Context, registry arm.ID, key string) bool {
+	reg, err := s.Known(ctx, registry)
+	return err == nil && reg.Key == key
+}
+
 // Known finds a registry for who wants to log in to it. Errors: fault.NotFound.
 func (s *Service) Known(ctx context.Context, id arm.ID) (*auth.Registry, error) {
-	reg, err := s.opt.Registries.Get(ctx, strings.ToLower(id.Name()))
-	if err == nil && s.IDOf(reg.Registry).Key() != id.Key() {
-		err = missing(id)
+	all, err := s.opt.Registries.All(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return reg, err
+	if reg := all[strings.ToLower(id.Name())]; reg != nil && s.IDOf(reg.Registry).Key() == id.Key() {
+		return reg, nil
+	}
+	for _, reg := range all { // one whose key is not its name
+		if reg.Label != "" && s.IDOf(reg.Registry).Key() == id.Key() {
+			return reg, nil
+		}
+	}
+	return nil, missing(id)
 }
 
 func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Generated, error) {
