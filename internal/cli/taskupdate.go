@@ -98,6 +98,9 @@ func (t *taskSettings) changedStep(a *app, task object) (object, error) {
 	step := given(object{"contextAccessToken": t.gitToken})
 	if t.context != "" && t.context != noContext {
 		step["contextPath"] = t.context
+		if token := text(task, "step", "contextAccessToken"); t.gitToken == "" && token != "" {
+			step["contextAccessToken"] = token // it stays behind unless it is sent
+		}
 	}
 	if kind == "Docker" {
 		for name, v := range given(object{"imageNames": t.images, "target": t.target, "noCache": t.noCache}) {
@@ -196,7 +199,7 @@ func (t *taskSettings) changedSource(task object) object {
 	}
 	repository := given(object{"sourceControlType": sourceType(source), "repositoryUrl": source, "branch": branch})
 	token := t.gitToken
-	if token == "" && len(triggers) == 0 {
+	if token == "" && (len(triggers) == 0 || moved) {
 		token = text(task, "step", "contextAccessToken")
 	}
 	if token != "" {

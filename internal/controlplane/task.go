@@ -165,14 +165,17 @@ func mergeTask(was, part jsonObject) (jsonObject, error) {
 		if kind == "" {
 			return nil, fault.New(fault.Invalid, "step.type is required: %s, %s or %s", acr.DockerStep, acr.FileStep, acr.EncodedStep)
 		}
-		if old, _ := was["step"].(jsonObject); old != nil && !strings.EqualFold(old["type"].(string), kind) {
+		old, _ := was["step"].(jsonObject)
+		if before, _ := old["type"].(string); !strings.EqualFold(before, kind) {
 			delete(was, "step")
 		}
+		stays(old, step, "contextPath", "contextAccessToken")
 	}
 	if trigger, ok := change["trigger"].(jsonObject); ok {
 		old, _ := was["trigger"].(jsonObject)
 		for _, list := range []string{"timerTriggers", "sourceTriggers"} {
 			if parts, ok := trigger[list]; ok && parts != nil {
+				sourcesStay(old[list], parts)
 				trigger[list] = mergeNamed(old[list], parts)
 			}
 		}
@@ -193,6 +196,30 @@ func mergeTask(was, part jsonObject) (jsonObject, error) {
 	}
 	out, _ := merge(was, change).(jsonObject)
 	return out, nil
+}
+
+// stays has a secret not follow where what it is for becomes another: it goes, unless the change brings one.
+func stays(was, change jsonObject, what, secret string) {
+	to, moves := change[what]
+	if _, brings := change[secret]; moves && !brings && to != was[what] {
+		change[secret] = nil
+	}
+}
+
+// sourcesStay is stays for the tokens of source triggers.
+func sourcesStay(was, change any) {
+	old, _ := was.([]any)
+	parts, _ := change.([]any)
+	for _, part := range parts {
+		to, _ := part.(jsonObject)
+		repository, _ := to["sourceRepository"].(jsonObject)
+		for _, v := range old {
+			if from, _ := v.(jsonObject); repository != nil && strings.EqualFold(nameIn(from), nameIn(to)) {
+				before, _ := from["sourceRepository"].(jsonObject)
+				stays(before, repository, "repositoryUrl", "sourceControlAuthProperties")
+			}
+		}
+	}
 }
 
 // mergeLogins replaces the logins of registries that are named, whatever their letters; null takes one away.

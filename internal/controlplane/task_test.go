@@ -416,6 +416,14 @@ func TestTaskSecrets(t *testing.T) {
 		if now := s.want(200, "POST", one+"/listDetails", nil); at(now, "properties", "step", "contextAccessToken") != nil {
 			t.Errorf("the token follows to another repository: %s", mustJSON(now))
 		}
+		s.want(200, "PUT", one, body)
+		s.want(200, "PATCH", one, properties(object{
+			"step":    object{"type": "Docker", "contextPath": "https://evil.example/app.git"},
+			"trigger": object{"sourceTriggers": []object{{"name": "SOURCE", "sourceRepository": object{"repositoryUrl": "https://evil.example/app.git"}}}},
+		}))
+		if now := mustJSON(s.want(200, "POST", one+"/listDetails", nil)); strings.Contains(now, "git-secret") || strings.Contains(now, "source-secret") || !strings.Contains(now, "arg-secret") {
+			t.Errorf("the tokens follow to another repository: %s", now)
+		}
 		s.want(200, "PATCH", one, properties(object{"step": object{"type": "EncodedTask", "encodedTaskContent": encoded("x")}, "trigger": nil, "credentials": nil}))
 		if _, n := kept(); n != 0 {
 			t.Errorf("%d secrets are left", n)

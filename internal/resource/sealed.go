@@ -2,6 +2,7 @@ package resource
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -16,15 +17,19 @@ func sealedPrefix(registryUID string) string { return "sealed/" + registryUID + 
 // gone is removed. Errors: fault.Invalid for a name that the document did not have.
 func seal(tx *meta.Tx, in Parent, old, now []*acr.Sealed) error {
 	refs, gone := map[string]string{}, map[string]bool{}
+	sent := slices.ContainsFunc(now, func(s *acr.Sealed) bool { return s.Text != "" })
 	for _, s := range old {
 		if s.Ref == "" {
+			continue
+		}
+		if gone[s.Ref] = true; !sent {
 			continue
 		}
 		secret, err := tx.Secret(sealedPrefix(in.UID) + s.Ref)
 		if err != nil {
 			return err
 		}
-		refs[string(secret.Value)], gone[s.Ref] = s.Ref, true
+		refs[string(secret.Value)] = s.Ref
 	}
 	had := func(ref string) bool { _, ok := gone[ref]; return ok }
 	for _, s := range now {
