@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,4 +100,44 @@ func collectOne(tx *meta.Tx, registry int64) error {
 		}
 	}
 	return err
+}
+
+// Of those who push and delete the same blobs at once, each change counts once.
+func TestSizeTogether(t *testing.T) {
+	t.Parallel()
+	metatest.Each(t, func(t *testing.T, db *meta.DB) {
+		registry := newRegistry(t, db, "demo")
+		var all sync.WaitGroup
+		for worker := range 8 {
+			all.Go(func() {
+				repo := fmt.Sprint("repo", worker)
+				for step := range 40 {
+					d := digestOf(fmt.Sprint("blob ", step%5))
+					err := db.Update(context.Background(), func(tx *meta.Tx) error {
+						if step%3 == 2 {
+							id, err := tx.MakeRepository(registry, repo)
+							if err == nil {
+								_, err = tx.DeleteMember(registry, id, digestOf(fmt.Sprint("blob ", (step-1)%5)))
+							}
+							return err
+						}
+						if _, err := tx.PutBlob(registry, d, 1000, "", make([]byte, 1)); err != nil {
+							return err
+						}
+						_, err := addMember(tx, registry, repo, d)
+						return err
+					})
+					if err == nil && step%10 == 9 {
+						err = db.Update(context.Background(), func(tx *meta.Tx) error { _, err := tx.FoldSizes(3); return err })
+					}
+					if err != nil {
+						t.Errorf("worker %d, step %d: %v", worker, step, err)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		checkSize(t, db, registry, "afterwards")
+	})
 }
