@@ -8,10 +8,13 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -266,13 +269,55 @@ func (c *call) deleted(existed bool) error {
 
 // decode reads the body. Members that are not known are left out; no body is an empty object.
 func (c *call) decode(into any) error {
-	if len(c.body) == 0 {
+	body := bytes.TrimSpace(c.body)
+	if len(body) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(c.body, into); err != nil {
+	if body[0] != '{' && json.Valid(body) {
+		return fault.New(invalidContent, "The request content was invalid and could not be deserialized: 'The body is %s where an object is wanted.'", jsonKind(string(body[:1])))
+	}
+	err := json.Unmarshal(body, into)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
+		return fault.New(invalidContent, "The request content was invalid and could not be deserialized: 'The member %.200s is %s where %s is wanted.'",
+			wrong.Field, sent[strings.Fields(wrong.Value)[0]], goKind(wrong.Type))
+	}
+	if err != nil {
 		return fault.New(invalidContent, "The request content was invalid and could not be deserialized: '%s'.", err)
 	}
 	return nil
+}
+
+// sent is what the decoder calls a value, with its article.
+var sent = map[string]string{"array": "an array", "object": "an object", "string": "a string", "number": "a number", "bool": "a boolean"}
+
+// jsonKind is what a JSON value is, by its first letter.
+func jsonKind(first string) string {
+	switch first {
+	case "[":
+		return "an array"
+	case `"`:
+		return "a string"
+	case "n":
+		return "null"
+	case "t", "f":
+		return "a boolean"
+	}
+	return "a number"
+}
+
+// goKind is the JSON value that is read into a type.
+func goKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "a number"
 }
 
 // member is a member of a body that may be absent, or null.

@@ -237,3 +237,16 @@ func (tx *Tx) LastUsed(id string) (time.Time, error) {
 	}
 	return time.UnixMicro(at).UTC(), nil
 }
+
+// UsedBetween is when things were last used whose IDs lie between two, both included.
+func (tx *Tx) UsedBetween(from, to string) (map[string]time.Time, error) {
+	out := map[string]time.Time{}
+	err := tx.each("SELECT id, at FROM used WHERE id >= ? AND id <= ?", []any{from, to}, func(scan func(...any) error) error {
+		var id string
+		var at int64
+		err := scan(&id, &at)
+		out[id] = time.UnixMicro(at).UTC()
+		return err
+	})
+	return out, err
+}

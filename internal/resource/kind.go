@@ -241,12 +241,16 @@ func (k *Kind[R]) list(ctx context.Context, tx *meta.Tx, parent string, p Page, 
 		if !whole && k.allowed(ctx, kept.ID, "read") != nil {
 			continue
 		}
-		if k.used {
-			if kept.LastUsed, err = tx.LastUsed(kept.ID.Key()); err != nil {
-				return nil, "", err
-			}
-		}
 		list = append(list, kept)
+	}
+	if k.used && len(list) > 0 {
+		used, err := tx.UsedBetween(list[0].ID.Key(), list[len(list)-1].ID.Key())
+		if err != nil {
+			return nil, "", err
+		}
+		for i := range list {
+			list[i].LastUsed = used[list[i].ID.Key()]
+		}
 	}
 	return list, more, nil
 }
