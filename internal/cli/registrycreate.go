@@ -123,9 +123,11 @@ func identityID(group, given string) string {
 
 func (a *app) registryDelete() *cobra.Command {
 	var of ofRegistry
-	var yes bool
+	var yes, purge bool
 	cmd := &cobra.Command{
-		Use: "delete", Short: "Delete a registry, with everything in it", Args: noArgs, Example: "  acre delete -n mainreg --yes",
+		Use: "delete", Short: "Delete a registry, with everything in it", Args: noArgs,
+		Long:    "Delete a registry, with everything in it. For a while it can be restored: see acre registry.",
+		Example: "  acre delete -n mainreg --yes\n  acre delete -n mainreg --purge --yes",
 		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
 			if of.registry == "" {
 				return fault.New(fault.Invalid, "which registry? Give --name")
@@ -137,10 +139,14 @@ func (a *app) registryDelete() *cobra.Command {
 			if err := a.sure(yes, fmt.Sprintf("Delete the registry %s, with all its repositories?", lastPart(id))); err != nil {
 				return err
 			}
-			return p.remove(ctx, id, registryVersion)
+			if err := p.remove(ctx, id, registryVersion); err != nil || !purge {
+				return err
+			}
+			return p.purgeDeleted(ctx, id)
 		}),
 	}
 	f := cmd.Flags()
+	f.BoolVar(&purge, "purge", false, "for good: it cannot be restored")
 	f.StringVarP(&of.registry, "name", "n", "", "registry")
 	f.StringVarP(&of.group, "resource-group", "g", "", "resource group of the registry (default: looked for by name)")
 	f.StringVar(&of.subscription, "subscription", "", "subscription, by ID or name (default the one of acre account show)")

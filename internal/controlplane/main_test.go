@@ -81,26 +81,30 @@ type server struct {
 type principals struct{ *directory.Service }
 
 // each runs fn against a fresh server on each dialect.
-func each(t *testing.T, fn func(s *server)) {
+func each(t *testing.T, fn func(s *server), with ...func(*resource.Options)) {
 	t.Helper()
 	for name, store := range metatest.Stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-			fn(start(t, c, metatest.Open(t, store(t), meta.Options{Now: c.now, Actor: auth.Actor})))
+			fn(start(t, c, metatest.Open(t, store(t), meta.Options{Now: c.now, Actor: auth.Actor}), with...))
 		})
 	}
 }
 
-func start(t *testing.T, c *clock, db *meta.DB) *server {
+func start(t *testing.T, c *clock, db *meta.DB, with ...func(*resource.Options)) *server {
 	t.Helper()
 	s := &server{T: t, clock: c, db: db, system: auth.As(t.Context(), auth.System("test"))}
 	registries, known := auth.NewRegistries(db), &principals{}
 	var err error
-	s.resources, err = resource.New(t.Context(), resource.Options{
+	opt := resource.Options{
 		DB: db, Registries: registries, Installation: resource.Installation{Tenant: tenant, Subscription: subscription, Group: "acre"},
 		Principals: known, Identities: known,
-	})
+	}
+	for _, set := range with {
+		set(&opt)
+	}
+	s.resources, err = resource.New(t.Context(), opt)
 	s.ok(err)
 	s.directory, err = directory.New(t.Context(), directory.Options{DB: db, Tenant: tenant, Subscription: subscription, Domains: []string{"acre.localhost"}})
 	s.ok(err)

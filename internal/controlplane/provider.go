@@ -19,13 +19,13 @@ func (f *Face) providerRows() []*row {
 	verbs := func() map[string]handler {
 		return map[string]handler{list: listProviders, http.MethodGet: getProvider, "POST register": getProvider, "POST unregister": getProvider}
 	}
-	return []*row{
+	return append(append(f.deletedRegistryRows(), f.diagnosticRows()...), []*row{
 		{provider: arm.Resources, types: "providers", verbs: verbs()},
 		{provider: arm.Resources, types: "subscriptions/providers", verbs: verbs()},
 		{provider: arm.Provider, types: "operations", verbs: map[string]handler{list: operations}},
 		{provider: arm.Provider, verbs: map[string]handler{"POST checknameavailability": checkName}},
 		{provider: arm.Authorization, types: "providerOperations", verbs: map[string]handler{http.MethodGet: providerOperations, list: allProviderOperations}},
-	}
+	}...)
 }
 
 type providerWire struct {

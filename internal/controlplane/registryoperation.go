@@ -94,6 +94,7 @@ var registryOperations = []struct{ on, verbs string }{
 	{"registries/metadata", "read write"},
 	{"registries/deleted", "read"},
 	{"registries/deleted/restore", "action"},
+	{"registries/deleted/purge", "action"},
 	{"registries/replications", childVerbs}, {"registries/replications/operationStatuses", "read"},
 	{"registries/webhooks", childVerbs + " ping/action getCallbackConfig/action listEvents/action"}, {"registries/webhooks/operationStatuses", "read"},
 	{"registries/scopeMaps", childVerbs}, {"registries/scopeMaps/operationStatuses", "read"},

@@ -178,9 +178,12 @@ func (s *Service) taken(tx *meta.Tx, key, but string) (bool, error) {
 // farewell is how long what is under way in a registry that was deleted may take, before it is emptied.
 const farewell = time.Minute
 
-// releaseRegistry takes along what lies in the registry and what was assigned on it. Its contents are handed over to whom
-// acr.EmptyRegistry reaches.
+// releaseRegistry puts the registry away, to be restored, or takes along what lies in it and what was assigned on it. Its
+// contents are handed over to whom acr.EmptyRegistry reaches.
 func (s *Service) releaseRegistry(c *Change[acr.Registry]) error {
+	if s.opt.KeepDeleted > 0 {
+		return s.keepDeleted(c)
+	}
 	if err := s.dropTasks(c); err != nil {
 		return err
 	}
@@ -201,7 +204,7 @@ func (s *Service) releaseRegistry(c *Change[acr.Registry]) error {
 			return err
 		}
 	}
-	number, err := c.tx.RetireRegistry(c.Old.Key(), "deleted/"+c.Old.UID)
+	number, err := c.tx.RetireRegistry(c.Old.Key(), acr.RetiredName(c.Old.UID))
 	if err != nil || number == 0 {
 		return err
 	}

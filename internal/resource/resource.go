@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -39,6 +40,8 @@ type Options struct {
 	Identities Identities
 	// Wake tells the queue that there is work; nil: it looks by itself.
 	Wake func()
+	// KeepDeleted is how long a registry that was deleted can be restored; 0: it cannot.
+	KeepDeleted time.Duration
 	// Immediate runs operations before they are answered, for clients that shall not wait.
 	Immediate bool
 }

@@ -41,6 +41,7 @@ type Config struct {
 	Proxies   ProxiesConfig   `yaml:"proxies"`
 	Log       LogConfig       `yaml:"log"`
 	Limits    LimitsConfig    `yaml:"limits"`
+	Deleted   DeletedConfig   `yaml:"deleted"`
 	Collect   CollectConfig   `yaml:"collect"`
 	Tokens    TokensConfig    `yaml:"tokens"`
 	Identity  IdentityConfig  `yaml:"identity"`
@@ -91,6 +92,11 @@ type LimitsConfig struct {
 	UploadExpiry  time.Duration `yaml:"uploadExpiry" help:"When an upload that nobody continued is removed."`
 }
 
+// DeletedConfig is about registries that were deleted.
+type DeletedConfig struct {
+	Keep time.Duration `yaml:"keep" help:"How long a registry that was deleted can be restored, and takes up its space; 0 = it is removed at once."`
+}
+
 // CollectConfig says how unreferenced bytes are removed.
 type CollectConfig struct {
 	Interval time.Duration `yaml:"interval" help:"Time between two passes; 0 = only by acre admin gc."`
@@ -137,6 +143,7 @@ func DefaultConfig() Config {
 			MaxUpload: 200 << 30, Reads: 4096, Writes: 4096, TokenRequests: 20000, Connections: 16384, Headers: 32 << 10,
 			Stall: time.Minute, Idle: 2 * time.Minute, Stop: 30 * time.Second, UploadExpiry: 7 * 24 * time.Hour,
 		},
+		Deleted:   DeletedConfig{Keep: 7 * 24 * time.Hour},
 		Collect:   CollectConfig{Interval: 10 * time.Minute, Grace: time.Hour},
 		Tokens:    TokensConfig{AccessLifetime: time.Hour, RefreshLifetime: 3 * time.Hour, KeyRotation: 90 * 24 * time.Hour},
 		Audit:     AuditConfig{Pulls: 500, Keep: 90 * 24 * time.Hour},
@@ -445,6 +452,7 @@ func (c *Config) checkNumbers() error {
 		{"tokens.accessLifetime", int64(c.Tokens.AccessLifetime), int64(time.Minute), "give 1m or more"},
 		{"tokens.refreshLifetime", int64(c.Tokens.RefreshLifetime), int64(c.Tokens.AccessLifetime), "give at least tokens.accessLifetime"},
 		{"audit.pulls", int64(c.Audit.Pulls), 0, "give 0 for none, or more"},
+		{"deleted.keep", int64(c.Deleted.Keep), 0, "give 0s for not at all, or more"},
 		{"audit.keep", int64(c.Audit.Keep), 0, "give 0s for ever, or more"},
 		{"tokens.keyRotation", int64(c.Tokens.KeyRotation), 0, "give 0s for never, or more"},
 	} {

@@ -25,7 +25,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	s.resources, err = resource.New(ctx, resource.Options{
 		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later,
 		Wake: s.queue.Wake, Immediate: s.config.Dev,
-		Tiers: s.config.tiers(),
+		Tiers: s.config.tiers(), KeepDeleted: s.config.Deleted.Keep,
 	})
 	if err != nil {
 		return err

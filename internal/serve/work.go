@@ -35,6 +35,9 @@ func (s *Server) work(ctx context.Context) error {
 	q.Every("forget-operations", "@every 1h", func(ctx context.Context) error {
 		return s.resources.SweepOperations(auth.As(ctx, auth.System("operation")))
 	})
+	q.Every("purge-registries", "@every 1m", func(ctx context.Context) error {
+		return s.resources.PurgeRegistries(auth.As(ctx, auth.System("deletion")))
+	})
 	q.Handle(acr.RunOperation{}.Kind(), s.resources.RunOperation)
 	q.Handle(acr.EmptyRegistry{}.Kind(), func(ctx context.Context, args json.RawMessage) error {
 		var gone acr.EmptyRegistry
