@@ -53,6 +53,6 @@ type Part interface {
 // Info describes an object.
 type Info struct {
 	Key      string
-	Size     int64     // bytes
+	Size     int64     // bytes; of an object being written not more than it was given
 	Modified time.Time // when it was last written
 }

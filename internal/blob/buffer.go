@@ -13,8 +13,18 @@ const (
 	large  = 256 << 10
 )
 
-// buffers lends byte slices of the three sizes.
-type buffers struct{ small, medium, large sync.Pool }
+// buffers lends byte slices of the three sizes, and batches of sealed chunks.
+type buffers struct{ small, medium, large, batches sync.Pool }
+
+// batch lends room for the sealed chunks that are read or written at once; putBatch takes it back.
+func (b *buffers) batch() *[batchSize]byte {
+	if p, ok := b.batches.Get().(*[batchSize]byte); ok {
+		return p
+	}
+	return new([batchSize]byte)
+}
+
+func (b *buffers) putBatch(p *[batchSize]byte) { b.batches.Put(p) }
 
 func (b *buffers) get(size int) []byte {
 	switch size {

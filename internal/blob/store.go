@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"iter"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -19,19 +20,54 @@ import (
 // Its methods return the errors of Bucket besides their own.
 type Store struct {
 	bucket  Bucket
-	buffers buffers
+	buffers *buffers
+	cipher  *Cipher // nil: sealed objects cannot be read
+	seals   bool    // whether new objects are sealed
 }
 
 // NewStore keeps blobs in b.
-func NewStore(b Bucket) *Store { return &Store{bucket: b} }
+func NewStore(b Bucket) *Store { return &Store{bucket: b, buffers: new(buffers)} }
+
+// With is the store for who has a key: with it objects can be read that were sealed with it, and, where seal says so, new ones
+// are sealed. What is not sealed stays readable.
+func (s *Store) With(c *Cipher, seal bool) *Store {
+	return &Store{bucket: s.bucket, buffers: s.buffers, cipher: c, seals: seal && c != nil}
+}
+
+// sealedMark ends the keys of sealed objects: so the rows that name them, and no byte of what anybody pushes, tell how an object is
+// read.
+const sealedMark = "-s"
+
+func isSealed(key string) bool { return strings.HasSuffix(key, sealedMark) }
+
+// of is the bucket through which an object is written and read. Errors: fault.Internal for a sealed one without a key.
+func (s *Store) of(key string) (Bucket, error) {
+	switch {
+	case !isSealed(key):
+		return s.bucket, nil
+	case s.cipher == nil:
+		return nil, fault.New(fault.Internal, "object %s is sealed, and its registry has no key; restore the metadata that it belongs to", key)
+	}
+	return sealedBucket{s.bucket, s.cipher, s.buffers}, nil
+}
 
 // Create begins an upload under a fresh key.
-func (s *Store) Create(ctx context.Context) (*Writer, error) { return s.CreateAt(ctx, NewKey()) }
+func (s *Store) Create(ctx context.Context) (*Writer, error) {
+	key := NewKey()
+	if s.seals {
+		key += sealedMark
+	}
+	return s.CreateAt(ctx, key)
+}
 
 // CreateAt begins an upload under a key of NewKey's that the caller wrote down first, so that what a crash leaves
 // behind is known by name. Errors: fault.Exists.
 func (s *Store) CreateAt(ctx context.Context, key string) (*Writer, error) {
-	part, err := s.bucket.Create(ctx, key)
+	bucket, err := s.of(key)
+	if err != nil {
+		return nil, err
+	}
+	part, err := bucket.Create(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -49,18 +85,31 @@ func (s *Store) Resume(ctx context.Context, key string, st State) (*Writer, erro
 		}
 		st.Alg = digest.SHA256
 	}
-	h, err := restoreHash(st)
+	bucket, err := s.of(key)
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.restoreHash(key, st)
 	if err != nil {
 		return nil, fault.New(fault.Internal, "upload %s cannot go on, its saved hash is damaged; restart it: %w", key, err)
 	}
-	part, err := s.bucket.Resume(ctx, key, st.Part)
+	part, err := bucket.Resume(ctx, key, st.Part)
 	if err != nil {
 		return nil, err
 	}
 	return &Writer{store: s, key: key, part: part, alg: st.Alg, hash: h, size: st.Size, saved: st}, nil
 }
 
-func restoreHash(st State) (hash.Hash, error) {
+// saveHash gives the running hash of an object; it holds the last of its bytes, and is sealed with it.
+func (s *Store) saveHash(key string, h hash.Hash) ([]byte, error) {
+	sum, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	if err == nil && isSealed(key) {
+		sum = s.cipher.SealRow("hash of "+key, sum)
+	}
+	return sum, err
+}
+
+func (s *Store) restoreHash(key string, st State) (_ hash.Hash, err error) {
 	h := oci.NewHash(st.Alg)
 	if h == nil {
 		return nil, fmt.Errorf("algorithm %q is not known", st.Alg)
@@ -68,22 +117,31 @@ func restoreHash(st State) (hash.Hash, error) {
 	if st.Size == 0 && len(st.Hash) == 0 {
 		return h, nil
 	}
+	if isSealed(key) {
+		if st.Hash, err = s.cipher.OpenRow("hash of "+key, st.Hash); err != nil {
+			return nil, err
+		}
+	}
 	return h, h.(encoding.BinaryUnmarshaler).UnmarshalBinary(st.Hash)
 }
 
 // Open reads n bytes of a committed blob from off, n < 0 to the end. The caller closes it and has checked the range.
 // Errors: fault.NotFound.
 func (s *Store) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	return s.bucket.Open(ctx, key, off, n)
+	bucket, err := s.of(key)
+	if err != nil {
+		return nil, err
+	}
+	return bucket.Open(ctx, key, off, n)
 }
 
-// Stat describes an object, committed or not. Errors: fault.NotFound.
+// Stat describes an object, committed or not, by what is kept of it. Errors: fault.NotFound.
 func (s *Store) Stat(ctx context.Context, key string) (Info, error) { return s.bucket.Stat(ctx, key) }
 
 // Delete removes an object, committed or not; one that is not there is no error.
 func (s *Store) Delete(ctx context.Context, key string) error { return s.bucket.Delete(ctx, key) }
 
-// List goes through the objects, committed or not, whose key comes after after, in byte order.
+// List goes through the objects, committed or not, by what is kept of them, whose key comes after after, in byte order.
 func (s *Store) List(ctx context.Context, after string) iter.Seq2[Info, error] {
 	return s.bucket.List(ctx, after)
 }
@@ -95,7 +153,7 @@ func (s *Store) Verify(ctx context.Context, key string, d oci.Digest) (size int6
 		return 0, err
 	}
 	h := oci.NewHash(d.Algorithm())
-	r, err := s.bucket.Open(ctx, key, 0, -1)
+	r, err := s.Open(ctx, key, 0, -1)
 	if err != nil {
 		return 0, err
 	}

@@ -3,7 +3,6 @@ package blob
 import (
 	"cmp"
 	"context"
-	"encoding"
 	"errors"
 	"hash"
 	"io"
@@ -172,7 +171,7 @@ func (w *Writer) Checkpoint(ctx context.Context) (State, error) {
 	if w.saved.Part != nil && w.saved.Size == w.size {
 		return w.saved, nil
 	}
-	sum, err := w.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	sum, err := w.store.saveHash(w.key, w.hash)
 	if err != nil {
 		return State{}, fault.New(fault.Internal, "upload %s: the hash cannot be saved: %w", w.key, err)
 	}
