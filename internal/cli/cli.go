@@ -138,7 +138,7 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 		}},
 		{"Tasks:", []*cobra.Command{a.taskCommand(), a.taskRunCommand(), a.agentPoolCommand(), a.buildCommand(), a.runCommand(), a.packCommand()}},
 		{"Who may do what, and who did:", []*cobra.Command{
-			a.roleCommand(), a.accessCommand(), a.adCommand(), a.identityCommand(), a.issuerCommand(), a.logCommand(), a.auditCommand(),
+			a.roleCommand(), a.accessCommand(), a.adCommand(), a.identityCommand(), a.issuerCommand(), a.lockCommand(), a.tagCommand(), a.logCommand(), a.auditCommand(),
 		}},
 		{"The server, and this program:", []*cobra.Command{a.adminCommand(), a.devCommand(), a.versionCommand()}},
 	} {
