@@ -264,7 +264,7 @@ func TestRegistries(t *testing.T) {
 			status             int
 			text               string
 		}{
-			{"PUT", "/operator/registries/demo1", `{"sku":"Basic"}`, 400, "anonymous pull needs the Standard or Premium tier"},
+			{"PUT", "/operator/registries/demo1", `{"sku":"Basic"}`, 400, "while it has: anonymous pull"},
 			{"PUT", "/operator/registries/demo2", `{"sku":"Gold"}`, 400, "is not Basic, Standard or Premium"},
 			{"PUT", "/operator/registries/abc", `{}`, 400, "use 5 to 50 letters and digits"},
 			{"PUT", "/operator/registries/demo2", `{`, 400, "the body is not the JSON of this call"},
