@@ -16,8 +16,14 @@ import (
 // Registry is a registry with its row's number and its admin user's passwords.
 type Registry struct {
 	acr.Registry
-	Key       string // the lower-case name
-	ID        int64
+	Key string // the lower-case name
+	ID  int64
+	// ContentKey is what the contents are sealed with; nil where nothing of them ever was.
+	ContentKey []byte
+	// Locked is why the content key cannot be had, and so nothing of what the registry holds; fault.Denied.
+	Locked error
+
+	wrapped   []byte // what ContentKey was opened from
 	passwords [2]string
 	epoch     epoch
 	network   *network
@@ -156,6 +162,10 @@ func stored(tx *meta.Tx, at epoch, earlier map[string]*Registry) (map[string]*Re
 	for _, s := range secrets {
 		passwords[s.Name] = string(s.Value)
 	}
+	contents, err := contentKeys(tx)
+	if err != nil {
+		return nil, err
+	}
 	ended, err := revoked(tx)
 	if err != nil {
 		return nil, err
@@ -171,6 +181,9 @@ func stored(tx *meta.Tx, at epoch, earlier map[string]*Registry) (map[string]*Re
 		}
 		for i, name := range []string{acr.Password1, acr.Password2} {
 			reg.passwords[i] = passwords[acr.AdminSecret(doc.UID, name)]
+		}
+		if err := reg.openContents(tx, contents[acr.ContentKeySecret(reg.ID)], was); err != nil {
+			return nil, err
 		}
 		if was != nil && was.PublicDisabled == reg.PublicDisabled && reflect.DeepEqual(was.Network, reg.Network) {
 			reg.network = was.network

@@ -78,6 +78,9 @@ func (r Registry) member(ctx context.Context, repo string, d oci.Digest) (*meta.
 	if err == nil && !ok {
 		err = blobUnknown(d)
 	}
+	if err == nil && m.Object == "" {
+		m.Body, err = r.seal.open("blob", string(d), m.Body, m.Size)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +123,7 @@ func (r Registry) OpenBlob(ctx context.Context, repo string, d oci.Digest, off, 
 		}
 		return inMemory{bytes.NewReader(b.Body[off : off+n])}, nil
 	}
-	f, err := r.s.blobs.Open(ctx, b.Object, off, n)
+	f, err := r.blobs().Open(ctx, b.Object, off, n)
 	return f, r.lost(repo, b, err)
 }
 

@@ -8,6 +8,7 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -33,6 +34,7 @@ type Options struct {
 	MaxBlob      int64          // bytes; 200 GiB
 	Grace        *time.Duration // how long a blob may be without a manifest; 1 hour
 	UploadExpiry time.Duration  // how long an upload may rest; 7 days
+	Encrypt      bool           // whether registries seal what is pushed; those with a customer's key always do
 	LogRetention time.Duration  // how long events are kept; 90 days
 	Hurry        func() bool    // whether space is short, so that no collection rests; never
 }
@@ -113,12 +115,20 @@ type Registry struct {
 	s    *Service
 	name string // lower case
 	id   int64
+	seal sealer
+	lock error // why nothing of it can be had
 }
 
 var _ oci.Registry = Registry{}
 
 // In is the contents of a registry.
-func (s *Service) In(reg *auth.Registry) Registry { return Registry{s, reg.Key, reg.ID} }
+func (s *Service) In(reg *auth.Registry) Registry {
+	r := Registry{s: s, name: reg.Key, id: reg.ID, lock: reg.Locked}
+	if reg.ContentKey != nil {
+		r.seal, r.lock = newSealer(reg.ContentKey, s.opt.Encrypt || reg.Encryption.Enabled())
+	}
+	return r
+}
 
 // may checks the repository's name and asks the policy.
 func (r Registry) may(ctx context.Context, repo string, acts ...acr.Action) error {
@@ -132,7 +142,10 @@ func (r Registry) mayOn(ctx context.Context, repo string, ref oci.Ref, acts ...a
 	}
 	on := acr.Repository(repo)
 	on.Tag, on.Digest = ref.Tag, ref.Digest
-	return r.s.policy.Allow(ctx, r.name, on, acts...)
+	if err := r.s.policy.Allow(ctx, r.name, on, acts...); err != nil {
+		return err
+	}
+	return r.lock
 }
 
 func (r Registry) key(kind byte, repo, ref string) key { return key{r.id, kind, repo, ref} }
@@ -147,7 +160,7 @@ func (r Registry) event(ctx context.Context, e acr.Event) *acr.Event {
 // Repositories lists repositories that have a manifest: all, or those that the caller may read.
 func (r Registry) Repositories(ctx context.Context, p oci.Page) (names []string, more bool, err error) {
 	sees, err := r.s.policy.Lists(ctx, r.name)
-	if err != nil {
+	if err = cmp.Or(err, r.lock); err != nil {
 		return nil, false, err
 	}
 	batch := p.Limit + 1

@@ -39,7 +39,7 @@ func (s *Service) Check(ctx context.Context, opt CheckOptions) (Checked, error) 
 	if opt.Progress == nil {
 		opt.Progress = func(string, string) {}
 	}
-	k := &check{s, opt, &c}
+	k := &check{Service: s, opt: opt, out: &c}
 	var ids []int64
 	if err := s.db.Look(ctx, func(tx *meta.Tx) (err error) {
 		ids, err = tx.Registries()
@@ -48,6 +48,14 @@ func (s *Service) Check(ctx context.Context, opt CheckOptions) (Checked, error) 
 		return c, err
 	}
 	for _, id := range ids {
+		var err error
+		if k.seal, err = s.sealerOf(ctx, id); errors.Is(err, fault.Denied) {
+			k.problem("registry %d cannot be read: %v", id, err)
+			continue
+		}
+		if err != nil {
+			return c, err
+		}
 		if err := errors.Join(k.blobs(ctx, id), k.repositories(ctx, id)); err != nil {
 			return c, err
 		}
@@ -57,8 +65,9 @@ func (s *Service) Check(ctx context.Context, opt CheckOptions) (Checked, error) 
 
 type check struct {
 	*Service
-	opt CheckOptions
-	out *Checked
+	opt  CheckOptions
+	out  *Checked
+	seal sealer // of the registry that is checked
 }
 
 func (k *check) problem(format string, args ...any) {
@@ -96,7 +105,7 @@ func (k *check) blob(ctx context.Context, registry int64, b meta.Blob) error {
 	if b.Object == "" {
 		return k.small(ctx, registry, b)
 	}
-	size, err := k.Service.blobs.Verify(ctx, b.Object, b.Digest)
+	size, err := k.blobsFor(k.seal).Verify(ctx, b.Object, b.Digest)
 	k.out.Bytes += size
 	switch {
 	case err == nil && size != b.Size:
@@ -128,6 +137,11 @@ func (k *check) small(ctx context.Context, registry int64, b meta.Blob) error {
 		return err
 	}); err != nil || !found {
 		return err
+	}
+	body, err := k.seal.open("blob", string(b.Digest), body, b.Size)
+	if err != nil {
+		k.problem("blob %s, kept in its row: %v", b.Digest, err)
+		return nil
 	}
 	k.out.Bytes += int64(len(body))
 	if err := blob.Check(body, b.Digest); err != nil {
@@ -202,6 +216,10 @@ func (k *check) manifest(tx *meta.Tx, registry int64, repo string, d oci.Digest)
 	m, found, err := tx.ManifestByDigest(registry, repo, d)
 	if err != nil || !found {
 		return err
+	}
+	if m.Body, err = k.seal.openManifest(d, m.Body); err != nil {
+		k.problem("repository %s: %v", repo, err)
+		return nil
 	}
 	if got := d.Algorithm().FromBytes(m.Body); got != d {
 		k.problem("repository %s: manifest %s hashes to %s", repo, d, got)

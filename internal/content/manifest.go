@@ -130,7 +130,11 @@ func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest
 	if err != nil {
 		return nil, err
 	}
-	return newManifest(row.Digest, row.MediaType, row.Body), nil
+	body, err := r.seal.openManifest(row.Digest, row.Body)
+	if err != nil {
+		return nil, err
+	}
+	return newManifest(row.Digest, row.MediaType, body), nil
 }
 
 // PutManifest stores a manifest under its digest and, where ref is a tag, under that. To move a tag is a right of its own.
@@ -202,7 +206,7 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo string, ref
 		return err
 	}
 	if id == 0 {
-		row := meta.Manifest{Repository: repository, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Body: body}
+		row := meta.Manifest{Repository: repository, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Body: r.seal.sealManifest(d, body)}
 		if m.Subject != nil {
 			row.Subject = m.Subject.Digest
 			drop = append(drop, r.referrersKey(repo, row.Subject))

@@ -93,8 +93,14 @@ func (r Registry) referrers(ctx context.Context, repo string, d oci.Digest, arti
 	if err != nil {
 		return nil, err
 	}
+	if fallback.Body, err = r.seal.openManifest(fallback.Digest, fallback.Body); err != nil {
+		return nil, err
+	}
 	list := folded(fallback, artifactType, p.After)
 	for _, row := range rows {
+		if row.Body, err = r.seal.openManifest(row.Digest, row.Body); err != nil {
+			return nil, err
+		}
 		m, err := oci.ParseManifest(row.MediaType, row.Body)
 		if err != nil {
 			return nil, err

@@ -1,7 +1,10 @@
 package content_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"path/filepath"
 	"testing"
@@ -27,13 +30,17 @@ func bytesIn(t *testing.T) *blob.Store {
 	return blob.NewStore(bucket)
 }
 
-// near is a service with one registry.
+// near is a service with one registry, which has a content key where it is to seal.
 func near(t *testing.T, db *meta.DB, opt content.Options) (*content.Service, content.Registry) {
 	t.Helper()
 	reg := &auth.Registry{Registry: acr.Registry{Name: "acre"}, Key: "acre"}
 	if err := db.Update(t.Context(), func(tx *meta.Tx) (err error) {
-		reg.ID, err = tx.CreateRegistry("acre")
-		return err
+		if reg.ID, err = tx.CreateRegistry("acre"); err != nil || !opt.Encrypt {
+			return err
+		}
+		reg.ContentKey = bytes.Repeat([]byte{7}, blob.CipherKey)
+		doc, err := json.Marshal(acr.ContentKey{Key: reg.ContentKey})
+		return errors.Join(err, tx.PutSecret(acr.ContentKeySecret(reg.ID), doc))
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -118,12 +125,14 @@ func (a asAdmin) Referrers(ctx context.Context, repo string, d oci.Digest, artif
 func TestRegistry(t *testing.T) {
 	t.Parallel()
 	for name, store := range metatest.Stores(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ocitest.Run(t, func(t *testing.T) oci.Registry {
-				_, r := near(t, metatest.Open(t, store(t), meta.Options{}), content.Options{Blobs: bytesIn(t)})
-				return asAdmin{r}
+		for _, sealed := range []bool{false, true} {
+			t.Run(map[bool]string{false: name, true: name + ", sealed"}[sealed], func(t *testing.T) {
+				t.Parallel()
+				ocitest.Run(t, func(t *testing.T) oci.Registry {
+					_, r := near(t, metatest.Open(t, store(t), meta.Options{}), content.Options{Blobs: bytesIn(t), Encrypt: sealed})
+					return asAdmin{r}
+				})
 			})
-		})
+		}
 	}
 }

@@ -75,6 +75,11 @@ func (u *upload) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if u.saved && row.Size >= 0 {
+		if row.Body, err = u.r.seal.open("upload", u.id, row.Body, row.Size); err != nil {
+			return err
+		}
+	}
 	if u.saved {
 		u.row, u.small = row, row.Body
 	}
@@ -140,7 +145,7 @@ func (u *upload) open(ctx context.Context) error {
 		return nil
 	}
 	if u.row.Object == "" {
-		w, err := u.r.s.blobs.Create(ctx)
+		w, err := u.r.blobs().Create(ctx)
 		if err == nil {
 			u.w, u.row.Object = w, w.Key()
 		}
@@ -152,7 +157,7 @@ func (u *upload) open(ctx context.Context) error {
 			return err
 		}
 	}
-	w, err := u.r.s.blobs.Resume(ctx, u.row.Object, state)
+	w, err := u.r.blobs().Resume(ctx, u.row.Object, state)
 	if err == nil {
 		u.w = w
 	}
@@ -311,7 +316,7 @@ func (u *upload) seal(ctx context.Context, d oci.Digest) (int64, error) {
 	err := u.open(ctx)
 	switch {
 	case errors.Is(err, fault.Conflict):
-		return u.r.s.blobs.Verify(ctx, u.row.Object, d)
+		return u.r.blobs().Verify(ctx, u.row.Object, d)
 	case errors.Is(err, fault.NotFound):
 		return 0, meta.UploadUnknown(u.id)
 	case err != nil:
@@ -325,13 +330,17 @@ func (u *upload) seal(ctx context.Context, d oci.Digest) (int64, error) {
 func (u *upload) publish(ctx context.Context, d oci.Digest, size int64) (oci.Descriptor, error) {
 	r := u.r
 	u.hold.settle()
+	small := u.small
+	if u.row.Object == "" {
+		small = r.seal.seal("blob", string(d), small)
+	}
 	err := r.s.db.Update(ctx, func(tx *meta.Tx) error {
 		if u.saved {
 			if ended, err := tx.EndUpload(u.id); err != nil || !ended {
 				return cmp.Or(err, meta.UploadUnknown(u.id))
 			}
 		}
-		kept, err := tx.PutBlob(r.id, d, size, u.row.Object, u.small)
+		kept, err := tx.PutBlob(r.id, d, size, u.row.Object, small)
 		if err != nil {
 			return err
 		}
@@ -376,7 +385,9 @@ func (u *upload) pause(ctx context.Context) error {
 
 func (u *upload) save(ctx context.Context) error {
 	row := u.row
-	row.Size, row.Body = u.Size(), u.small
+	if row.Size, row.Body = u.Size(), u.small; row.Object == "" {
+		row.Body = u.r.seal.seal("upload", u.id, u.small)
+	}
 	if u.w != nil {
 		st, err := u.w.Checkpoint(ctx)
 		if err != nil {

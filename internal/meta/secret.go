@@ -34,14 +34,17 @@ func (tx *Tx) PutSecret(name string, value []byte) error {
 	return tx.changed()
 }
 
-// NewSecret is PutSecret unless the name is taken; put tells which.
+// NewSecret is PutSecret unless the name is taken, and nothing changes; put tells which.
 func (tx *Tx) NewSecret(name string, value []byte) (put bool, err error) {
 	sealed, err := tx.db.opt.seal(name, value)
 	if err != nil {
 		return false, err
 	}
 	n, err := tx.exec("INSERT INTO secret (name, sealed, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", name, sealed, tx.now())
-	return n > 0, err
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tx.changed()
 }
 
 // Secret opens a secret. Errors: fault.NotFound.

@@ -154,8 +154,14 @@ func (s *Service) checkRegistry(c *Change[acr.Registry]) error {
 		return fault.New(nameInUse, "The registry name %s is already in use. You can check if the name is already claimed using following API: "+
 			"https://aka.ms/acr/check-name-availability", c.New.Name)
 	}
-	if _, err := c.tx.CreateRegistry(c.New.Key()); err != nil {
+	number, err := c.tx.CreateRegistry(c.New.Key())
+	if err != nil {
 		return err
+	}
+	if s.opt.Encrypt {
+		if err := newContentKey(c.tx, number); err != nil {
+			return err
+		}
 	}
 	return errors.Join(c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password1), []byte(acr.NewPassword())),
 		c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password2), []byte(acr.NewPassword())))

@@ -42,6 +42,8 @@ type Options struct {
 	Wake func()
 	// KeepDeleted is how long a registry that was deleted can be restored; 0: it cannot.
 	KeepDeleted time.Duration
+	// Encrypt gives every registry a key with which its contents are sealed.
+	Encrypt bool
 	// Immediate runs operations before they are answered, for clients that shall not wait.
 	Immediate bool
 }
@@ -103,7 +105,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 		if err := json.Unmarshal(kept.Value, &s.installation); err != nil {
 			return err
 		}
-		return s.settleGroup(tx)
+		return errors.Join(s.settleGroup(tx), s.keyContents(tx))
 	})
 	return s, err
 }

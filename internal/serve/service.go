@@ -24,7 +24,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	later := &theDirectory{}
 	s.resources, err = resource.New(ctx, resource.Options{
 		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later,
-		Wake: s.queue.Wake, Immediate: s.config.Dev,
+		Wake: s.queue.Wake, Encrypt: s.config.Encryption, Immediate: s.config.Dev,
 		Tiers: s.config.tiers(), KeepDeleted: s.config.Deleted.Keep,
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	}
 	s.content = content.New(content.Options{
 		DB: s.db, Blobs: blob.NewStore(bucket), Log: s.log.Logger, MaxBlob: int64(s.config.Limits.MaxUpload),
-		Grace: &s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry, Hurry: s.short,
+		Grace: &s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry, Encrypt: s.config.Encryption, Hurry: s.short,
 	})
 	s.audit = audit.New(audit.Options{
 		DB: s.db, Log: s.log.Logger, Now: s.db.Now, Region: acr.DefaultLocation, Keep: s.config.Audit.Keep, File: s.config.Audit.File,
