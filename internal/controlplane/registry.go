@@ -22,6 +22,7 @@ func (f *Face) registryRows() []*row {
 	registries.verbs["POST listcredentials"] = listCredentials
 	registries.verbs["POST regeneratecredential"] = regenerateCredential
 	registries.verbs["POST generatecredentials"] = generateCredentials
+	registries.verbs["POST importimage"] = importImage
 	registries.verbs["POST explainaccess"] = explainAccess
 	registries.verbs["POST revoketokens"] = revokeTokens
 	registries.verbs["POST schedulerun"] = scheduleRun
