@@ -2,7 +2,6 @@ package acr
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -49,15 +48,17 @@ const SystemTask = "quicktask"
 // Integer is a number that some clients send as a string.
 type Integer int
 
-// UnmarshalJSON reads a number, or a string that holds one; null is none.
+// UnmarshalJSON reads a number of 32 bits, or a string that holds one; null is none.
 func (n *Integer) UnmarshalJSON(text []byte) error {
-	v, err := strconv.Unquote(string(text))
-	if err != nil {
-		return json.Unmarshal(text, (*int)(n))
+	if string(text) == "null" {
+		return nil
 	}
-	i, err := strconv.Atoi(v)
+	i, err := strconv.ParseInt(strings.Trim(string(text), `"`), 10, 32)
+	if err != nil {
+		return fault.New(fault.Invalid, "%.40s is not a whole number of 32 bits", text)
+	}
 	*n = Integer(i)
-	return err
+	return nil
 }
 
 // Platform is what a run needs its machine to be.

@@ -62,7 +62,7 @@ func decodeImportPipeline(c *call, p *acr.ImportPipeline, _ bool) (err error) {
 		return err
 	}
 	if trigger := in.Properties.Trigger.SourceTrigger; trigger.Set && !trigger.Null {
-		trigger.Value.Status.Set = true // it has one
+		trigger.Value.Status.Set, trigger.Value.Status.Null = true, false // it has one
 		if err := choose(trigger.Value.Status, "trigger.sourceTrigger.status", "Enabled", "Disabled", &p.TriggerOff); err != nil {
 			return err
 		}

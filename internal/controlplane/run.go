@@ -164,8 +164,16 @@ func cancelRun(c *call) error {
 func runLog(c *call) error { return c.opt.Resources.RunLog(c.ctx, c.path.ID()) }
 
 func scheduleRun(c *call) error {
+	var body jsonObject
+	if err := c.decode(&body); err != nil {
+		return err
+	}
+	if name, _ := body["taskName"].(string); name != "" && body["taskId"] == nil { // as 2019-04-01 names a task
+		body["taskId"] = c.path.ID().Child("tasks", name).String()
+	}
 	var in acr.RunRequest
-	if err := c.decode(&in); err != nil {
+	request, _ := merge(nil, body).(jsonObject) // null is what is left out
+	if err := fromObject(request, &in); err != nil {
 		return err
 	}
 	return c.opt.Resources.ScheduleRun(c.ctx, c.path.ID(), in)

@@ -91,7 +91,7 @@ func decodeTask(c *call, t *acr.Task, isNew bool) error {
 	if err := ontoIdentity(in.Identity, &t.Identity, patch); err != nil {
 		return err
 	}
-	properties := in.Properties
+	properties, _ := merge(nil, in.Properties).(jsonObject) // null is what is left out
 	if patch {
 		before, err := asObject(was.Properties)
 		if err != nil {

@@ -80,7 +80,8 @@ func decodeTaskRun(c *call, r *acr.TaskRun, _ bool) error {
 		return nil
 	}
 	r.Request = &acr.RunRequest{}
-	return fromObject(in.Properties.RunRequest.Value, r.Request)
+	request, _ := merge(nil, in.Properties.RunRequest.Value).(jsonObject) // null is what is left out
+	return fromObject(request, r.Request)
 }
 
 func taskRunDetails(c *call) error {
