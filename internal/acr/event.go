@@ -17,7 +17,8 @@ const (
 	TagDeleted        EventKind = "tag.deleted"
 	BlobDeleted       EventKind = "blob.deleted"
 	RepositoryDeleted EventKind = "repository.deleted"
-	Collected         EventKind = "collected" // blobs without a reference left a repository
+	Collected         EventKind = "collected"         // blobs without a reference left a repository
+	ManifestReleased  EventKind = "manifest.released" // it passed quarantine
 )
 
 // Event is an entry of a registry's log. Registry, Seq and At are filled in when it is appended: Seq counts
@@ -36,6 +37,22 @@ type Event struct {
 	Count      int        `json:"count,omitempty"`    // how many, for Collected
 	Actor      string     `json:"actor"`              // who: a user name, a token name, or system:…
 	RequestID  string     `json:"requestId,omitempty"`
+
+	ArtifactType string    `json:"artifactType,omitempty"`
+	Tags         []string  `json:"tags,omitempty"`        // that went with a manifest, MaxEventTags at most
+	Quarantined  bool      `json:"quarantined,omitempty"` // a push that is not told of before it is released
+	Request      EventCall `json:"request,omitzero"`
+}
+
+// MaxEventTags bounds the tags that an event names.
+const MaxEventTags = 1000
+
+// EventCall is the request by which something happened, as its client sent it; the zero value where there was none.
+type EventCall struct {
+	Host      string `json:"host,omitempty"`
+	Method    string `json:"method,omitempty"`
+	UserAgent string `json:"userAgent,omitempty"`
+	Address   string `json:"address,omitempty"`
 }
 
 // Intent is a promise to do something later: it becomes a job in the transaction that makes it.

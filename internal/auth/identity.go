@@ -99,6 +99,7 @@ type contextKey struct{}
 type caller struct {
 	Identity
 	request string
+	call    acr.EventCall
 }
 
 // As gives the context an identity.
@@ -106,7 +107,25 @@ func As(ctx context.Context, id Identity) context.Context { return ForRequest(ct
 
 // ForRequest is As for a request, whose ID events then carry.
 func ForRequest(ctx context.Context, id Identity, request string) context.Context {
-	return context.WithValue(ctx, contextKey{}, &caller{id, request})
+	return ForCall(ctx, id, request, acr.EventCall{})
+}
+
+// ForCall is ForRequest with what events say of the request.
+func ForCall(ctx context.Context, id Identity, request string, call acr.EventCall) context.Context {
+	return context.WithValue(ctx, contextKey{}, &caller{id, request, call})
+}
+
+// Call is the request that the context belongs to, as events show it, with where it came from.
+func Call(ctx context.Context) acr.EventCall {
+	c := callerOf(ctx)
+	if c == nil {
+		return acr.EventCall{}
+	}
+	call := c.call
+	if c.source.IsValid() {
+		call.Address = c.source.String()
+	}
+	return call
 }
 
 func callerOf(ctx context.Context) *caller {

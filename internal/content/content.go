@@ -154,6 +154,7 @@ func (r Registry) key(kind byte, repo, ref string) key { return key{r.id, kind, 
 func (r Registry) event(ctx context.Context, e acr.Event) *acr.Event {
 	e.Registry = r.name
 	e.Actor, e.RequestID = auth.Actor(ctx)
+	e.Request = auth.Call(ctx)
 	return &e
 }
 

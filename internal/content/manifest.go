@@ -197,7 +197,7 @@ func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo string, ref
 	if err != nil {
 		return err
 	}
-	e := acr.Event{Kind: acr.ManifestPushed, Repository: repo, Tag: tag, Digest: d, MediaType: m.MediaType, Size: int64(len(body))}
+	e := acr.Event{Kind: acr.ManifestPushed, Repository: repo, Tag: tag, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Size: int64(len(body))}
 	manifests, tags := 0, 0
 	isNew := id == 0
 	drop := []key{r.key(aManifest, repo, string(d))}
@@ -395,7 +395,7 @@ func (r Registry) deleteOne(ctx context.Context, tx *meta.Tx, row meta.Repositor
 	if err != nil {
 		return err
 	}
-	tags, err := tx.DeleteManifest(row.ID, m.ID)
+	tags, was, err := tx.DeleteManifest(row.ID, m.ID)
 	if err != nil {
 		return err
 	}
@@ -414,7 +414,8 @@ func (r Registry) deleteOne(ctx context.Context, tx *meta.Tx, row meta.Repositor
 	}
 	tx.OnCommit(func() { r.s.cache.drop(drop...) })
 	step.manifests, step.tags = append(step.manifests, m.Digest), append(step.tags, tags...)
-	return tx.Append(r.event(ctx, acr.Event{Kind: acr.ManifestDeleted, Repository: row.Name, Digest: m.Digest, MediaType: m.MediaType}))
+	return tx.Append(r.event(ctx, acr.Event{Kind: acr.ManifestDeleted, Repository: row.Name, Digest: m.Digest,
+		MediaType: was.MediaType, ArtifactType: was.ArtifactType, Tags: tags[:min(len(tags), acr.MaxEventTags)]}))
 }
 
 // DeleteTag removes a tag; its manifest stays.

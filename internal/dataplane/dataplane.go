@@ -8,8 +8,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/fault"
@@ -95,7 +97,8 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 	if known {
 		q.info.Actor = id.Name
 		id = id.From(q.info.Address, q.info.Private)
-		r = web.Extend(r, func(ctx context.Context) context.Context { return auth.ForRequest(ctx, id, q.info.ID) })
+		call := acr.EventCall{Host: r.Host, Method: r.Method, UserAgent: clip(r.UserAgent(), maxUserAgent)}
+		r = web.Extend(r, func(ctx context.Context) context.Context { return auth.ForCall(ctx, id, q.info.ID, call) })
 	}
 	err = op.do(f, q, w, r)
 	if known {
@@ -103,6 +106,11 @@ func (f *Face) Handle(reg *auth.Registry, w http.ResponseWriter, r *http.Request
 	}
 	return err
 }
+
+// maxUserAgent bounds what events say of a client, in bytes.
+const maxUserAgent = 512
+
+func clip(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }
 
 // badToken is why an access token does not hold.
 type badToken struct{ error }

@@ -161,23 +161,23 @@ func (tx *Tx) PutManifest(m Manifest, names []oci.Digest) (int64, error) {
 	return id, nil
 }
 
-// DeleteManifest removes a manifest with its tags and gives their names. Blobs that it alone named become idle.
-func (tx *Tx) DeleteManifest(repository, id int64) (tags []string, err error) {
+// DeleteManifest removes a manifest with its tags and gives their names, and its types. Blobs that it alone named become idle.
+func (tx *Tx) DeleteManifest(repository, id int64) (tags []string, was Manifest, err error) {
 	tags, err = list[string](tx, "DELETE FROM tag WHERE manifest = ? RETURNING name", id)
 	if err != nil {
-		return nil, err
+		return nil, was, err
 	}
 	if _, err := tx.exec(`UPDATE membership SET idle = ? WHERE repository = ? AND digest IN (
 		SELECT f.digest FROM reference f WHERE f.manifest = ? AND NOT EXISTS (SELECT 1 FROM reference o
 		WHERE o.repository = f.repository AND o.digest = f.digest AND o.manifest <> f.manifest))`,
 		tx.now(), repository, id); err != nil {
-		return nil, err
+		return nil, was, err
 	}
 	if _, err := tx.exec("DELETE FROM reference WHERE manifest = ?", id); err != nil {
-		return nil, err
+		return nil, was, err
 	}
-	_, err = tx.exec("DELETE FROM manifest WHERE id = ?", id)
-	return tags, err
+	_, err = tx.one("DELETE FROM manifest WHERE id = ? RETURNING media_type, artifact_type", []any{id}, &was.MediaType, &was.ArtifactType)
+	return tags, was, err
 }
 
 // Manifests gives the first manifests of a repository after a digest, without their bytes.

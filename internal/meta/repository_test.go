@@ -465,7 +465,7 @@ func TestDeleteManifest(t *testing.T) {
 		}
 		var tags []string
 		change(t, db, registry, func(tx *meta.Tx) (err error) {
-			tags, err = tx.DeleteManifest(repository, one)
+			tags, _, err = tx.DeleteManifest(repository, one)
 			return err
 		})
 		if slices.Sort(tags); !slices.Equal(tags, []string{"a", "b"}) {
