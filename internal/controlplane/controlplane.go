@@ -222,12 +222,14 @@ type row struct {
 	extends  bool   // it may lie below any other provider's resource
 	tracked  bool   // it has a location and tags, and stands in the list of all resources
 	verbs    map[string]handler
+	// page lists what lies below a parent, as it is shown, for who looks at all kinds; nil: that is nothing.
+	page func(c *call, parent, after string) (values []any, more string, err error)
 }
 
 // table puts the rows together. A kind brings its own file.
 func (f *Face) table() map[string]*row {
 	rows := map[string]*row{}
-	for _, r := range slices.Concat(f.tenantRows(), f.groupRows(), f.providerRows(), f.registryRows(), f.roleRows(), f.identityRows(), f.taskRows(), f.childRows()) {
+	for _, r := range slices.Concat(f.tenantRows(), f.groupRows(), f.providerRows(), f.registryRows(), f.roleRows(), f.identityRows(), f.taskRows(), f.childRows(), f.graphRows()) {
 		rows[strings.ToLower(r.provider+"/"+r.types)] = r
 	}
 	return rows

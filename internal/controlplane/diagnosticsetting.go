@@ -51,10 +51,10 @@ type diagnosticAcre struct {
 }
 
 type sourceWire struct {
-	TimeGrain     string        `json:"timeGrain,omitempty"`
-	Category      *string       `json:"category"`
-	CategoryGroup *string       `json:"categoryGroup,omitempty"`
-	Enabled       bool          `json:"enabled"`
+	TimeGrain     string          `json:"timeGrain,omitempty"`
+	Category      *string         `json:"category"`
+	CategoryGroup *string         `json:"categoryGroup,omitempty"`
+	Enabled       bool            `json:"enabled"`
 	Retention     sourceRetention `json:"retentionPolicy"`
 }
 

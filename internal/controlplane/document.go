@@ -45,7 +45,17 @@ func rowOf[R acr.Resource](d document[R]) *row {
 	for verb, do := range d.row.verbs {
 		r.verbs[verb] = do
 	}
+	r.page = d.page
 	return &r
+}
+
+func (d document[R]) page(c *call, parent, after string) ([]any, string, error) {
+	kept, more, err := d.kind.List(c.ctx, parent, resource.Page{After: after})
+	out := make([]any, len(kept))
+	for i, k := range kept {
+		out[i] = d.encode(c, k)
+	}
+	return out, more, err
 }
 
 // deletion is how a removal is answered that is done when it is answered (control plane, section 2.5). What is not there
