@@ -19,7 +19,7 @@ import (
 func (a *app) adminCommand() *cobra.Command {
 	cmd := group("admin", "Look after the server on this machine", `Look after the server on a data directory, through its own socket there: who may open the directory may do this.
 Where no server runs on it, the work is done in this process.`)
-	cmd.AddCommand(a.gcCommand(), a.fsckCommand(), a.adminRegistryCommand(), a.credentialCommand(), a.rotateCommand(), a.resetOwnerCommand(), a.caCommand())
+	cmd.AddCommand(a.gcCommand(), a.fsckCommand(), a.adminRegistryCommand(), a.credentialCommand(), a.rotateCommand(), a.resetOwnerCommand(), a.caCommand(), a.readyCommand())
 	return cmd
 }
 

@@ -134,7 +134,7 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 			a.showEndpointsCommand(), a.configCommand(), a.encryptionCommand(), a.privateEndpointCommand(), a.privateLinkCommand(), a.registryCredentialCommand(), a.tokenCommand(), a.scopeMapCommand(),
 			a.networkRuleCommand(), a.accessRuleCommand(),
 			a.webhookCommand(), a.replicationCommand(), a.cacheCommand(), a.credentialSetCommand(), a.connectedRegistryCommand(),
-			a.exportPipelineCommand(), a.importPipelineCommand(), a.pipelineRunCommand(),
+			a.exportPipelineCommand(), a.importPipelineCommand(), a.pipelineRunCommand(), a.domainCommand(),
 		}},
 		{"Tasks:", []*cobra.Command{a.taskCommand(), a.taskRunCommand(), a.agentPoolCommand(), a.buildCommand(), a.runCommand(), a.packCommand()}},
 		{"Who may do what, and who did:", []*cobra.Command{

@@ -77,7 +77,7 @@ func (a *app) spin(what string) (stop func()) {
 func (p *progress) turn(i int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Now().Before(p.next) {
+	if p.out == nil || time.Now().Before(p.next) {
 		return
 	}
 	p.drawn = true

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,12 +34,6 @@ server's own authority, which those variables name. It runs until it is stopped;
 variables set, and the proxy ends with it.
 
 The server is to serve the cloud's names: acre serve --dev does. It must not run with the variables itself.`
-
-func (a *app) devCommand() *cobra.Command {
-	cmd := group("dev", "Help for developing against acre", "")
-	cmd.AddCommand(a.proxyCommand())
-	return cmd
-}
 
 // proxyFlags are where the proxy listens and leads to.
 type proxyFlags struct {
@@ -60,16 +55,41 @@ func (a *app) proxyCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.proxy(cmd.Context(), set, args) },
 	}
+	set.flags(cmd)
+	return cmd
+}
+
+func (set *proxyFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&set.to, "to", "", "TLS listener of the server, as host:port (default that of the server on the data directory)")
 	f.StringVar(&set.plain, "to-http", "", "HTTP listener of the server (default that of the server on the data directory)")
 	f.StringVar(&set.listen, "listen", "127.0.0.1:0", "where the proxy listens; loopback only, port 0 picks one")
 	f.StringVar(&set.bundle, "bundle", "", "file for the certificates to trust (default acre-ca-bundle.pem in the user's configuration of acre)")
-	return cmd
 }
 
 func (a *app) proxy(ctx context.Context, set proxyFlags, command []string) error {
-	if err := a.findListeners(&set); err != nil {
+	return a.underProxy(ctx, &set, func(ctx context.Context, s surroundings) error {
+		env := slices.Concat(s.proxied(), s.python(), s.golang(), s.node(), s.az())
+		if len(command) > 0 {
+			return a.runWith(ctx, env, command)
+		}
+		forget, err := a.announceProxy(s)
+		if err != nil {
+			return fmt.Errorf("say where the proxy is: %w", err)
+		}
+		defer forget()
+		if err := shells["sh"](a.Stdout, env); err != nil {
+			return err
+		}
+		a.warn("Leading every host to %s, and plain HTTP to %s. Stop with Ctrl-C.", set.to, set.plain)
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// underProxy does something while a proxy runs: to the end of either.
+func (a *app) underProxy(ctx context.Context, set *proxyFlags, do func(ctx context.Context, s surroundings) error) error {
+	if err := a.findListeners(set); err != nil {
 		return err
 	}
 	bundle, err := a.writeBundle(ctx, set.bundle)
@@ -80,25 +100,16 @@ func (a *app) proxy(ctx context.Context, set proxyFlags, command []string) error
 	if err != nil {
 		return err
 	}
-	env := proxyEnvironment("http://"+listener.Addr().String(), bundle)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- serveProxy(ctx, listener, set) }()
-	if len(command) > 0 {
-		err := a.runWith(ctx, env, command)
-		stop()
-		return errors.Join(err, <-done)
-	}
-	for _, v := range env {
-		if v.value == "" {
-			fmt.Fprintf(a.Stdout, "unset %s\n", v.name)
-		} else {
-			fmt.Fprintf(a.Stdout, "export %s=%s\n", v.name, shellQuote(v.value))
-		}
-	}
-	a.warn("Leading every host to %s, and plain HTTP to %s. Stop with Ctrl-C.", set.to, set.plain)
-	return <-done
+	go func() {
+		defer stop()
+		done <- serveProxy(ctx, listener, *set)
+	}()
+	err = do(ctx, surroundings{Proxy: "http://" + listener.Addr().String(), Bundle: bundle, To: set.to})
+	stop()
+	return errors.Join(err, <-done)
 }
 
 // findListeners settles where the proxy leads to.
@@ -135,20 +146,6 @@ func listenLoopback(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// variable is one of the environment; without a value it is not to be set.
-type variable struct{ name, value string }
-
-func proxyEnvironment(proxy, bundle string) []variable {
-	return []variable{
-		{"HTTPS_PROXY", proxy}, {"HTTP_PROXY", proxy}, {"https_proxy", proxy}, {"http_proxy", proxy},
-		{"NO_PROXY", ""}, {"no_proxy", ""}, {"ALL_PROXY", ""}, {"all_proxy", ""},
-		{"REQUESTS_CA_BUNDLE", bundle}, {"SSL_CERT_FILE", bundle}, {"NODE_EXTRA_CA_CERTS", bundle}, {"CURL_CA_BUNDLE", bundle},
-		{"AZURE_CORE_COLLECT_TELEMETRY", "no"}, {"AZURE_CORE_LOGIN_EXPERIENCE_V2", "off"},
-	}
-}
-
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
 // exitStatus is how a command ended that acre ran: acre ends the same way.
 type exitStatus int
 
@@ -159,21 +156,7 @@ func (a *app) runWith(ctx context.Context, env []variable, command []string) err
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // what the user asked to run
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Stdin, a.Stdout, a.Stderr
 	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(os.Interrupt) }, 5*time.Second
-	for _, v := range os.Environ() {
-		name, _, _ := strings.Cut(v, "=")
-		ours := false
-		for _, o := range env {
-			ours = ours || o.name == name
-		}
-		if !ours {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	for _, v := range env {
-		if v.value != "" {
-			cmd.Env = append(cmd.Env, v.name+"="+v.value)
-		}
-	}
+	cmd.Env = environment(env)
 	err := cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && ended.Exited() {
@@ -183,6 +166,22 @@ func (a *app) runWith(ctx context.Context, env []variable, command []string) err
 		return fault.New(fault.Invalid, "run %s: %w", command[0], err)
 	}
 	return nil
+}
+
+// environment is this program's own with variables set.
+func environment(env []variable) (out []string) {
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if !slices.ContainsFunc(env, func(o variable) bool { return o.name == name }) {
+			out = append(out, v)
+		}
+	}
+	for _, v := range env {
+		if v.value != "" {
+			out = append(out, v.name+"="+v.value)
+		}
+	}
+	return out
 }
 
 // rootFiles are where systems keep the certificates that they trust.

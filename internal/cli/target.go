@@ -104,7 +104,9 @@ func (a *app) here(scheme, addr string) (target, error) {
 type addresses struct {
 	HTTP   string `json:"http"`
 	HTTPS  string `json:"https"`
+	Ops    string `json:"ops"`
 	Suffix string `json:"suffix"`
+	Dev    bool   `json:"dev"`
 }
 
 func (a *app) addresses() (addr addresses, err error) {

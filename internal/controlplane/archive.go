@@ -38,5 +38,5 @@ func (f *Face) archiveRows() []*row {
 // childRows are what lies in a registry beside what others' files hold.
 func (f *Face) childRows() []*row {
 	return append(f.archiveRows(), f.webhookRow(), f.replicationRow(), f.cacheRuleRow(), f.credentialSetRow(), f.connectedRegistryRow(),
-		f.exportPipelineRow(), f.importPipelineRow(), f.pipelineRunRow())
+		f.exportPipelineRow(), f.importPipelineRow(), f.pipelineRunRow(), f.customDomainRow())
 }

@@ -24,6 +24,7 @@ func (s *Service) releaseChildren(tx *meta.Tx, in Parent) error {
 		}
 	}
 	return errors.Join(
+		releaseDomains(tx, in),
 		unassignAll(s, tx, in, "credentialSets", func(d acr.CredentialSet) (string, acr.AssignedIdentity) { return d.Name, d.Identity }),
 		unassignAll(s, tx, in, "exportPipelines", func(d acr.ExportPipeline) (string, acr.AssignedIdentity) { return d.Name, d.Identity }),
 		unassignAll(s, tx, in, "importPipelines", func(d acr.ImportPipeline) (string, acr.AssignedIdentity) { return d.Name, d.Identity }),

@@ -244,7 +244,7 @@ func (s *Service) purge(tx *meta.Tx, d acr.DeletedRegistry) error {
 	if err != nil || !existed {
 		return err
 	}
-	if err := errors.Join(meta.DropParked(tx, d.Registry.UID), dropSecrets(tx, d.Registry.UID)); err != nil {
+	if err := errors.Join(meta.DropParked(tx, d.Registry.UID), dropSecrets(tx, d.Registry.UID), releaseDomains(tx, Parent{Registry: d.Registry})); err != nil {
 		return err
 	}
 	id, err := arm.ParseID(d.ID)

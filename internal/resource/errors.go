@@ -85,3 +85,9 @@ func missingGroup(name string) error {
 func missingSubscription(id string) error {
 	return fault.New(subscriptionNotFound, "The subscription '%s' could not be found.", id)
 }
+
+// Of custom domains.
+var (
+	domainInUse    = fault.Code{Kind: fault.Exists, Name: "CustomDomainInUse"}
+	domainReserved = fault.Code{Kind: fault.Invalid, Name: "CustomDomainReserved"}
+)

@@ -40,6 +40,8 @@ type Options struct {
 	Identities Identities
 	// Wake tells the queue that there is work; nil: it looks by itself.
 	Wake func()
+	// Domains proves control over custom domains and gets their certificates; nil: none can be added.
+	Domains Domains
 	// KeepDeleted is how long a registry that was deleted can be restored; 0: it cannot.
 	KeepDeleted time.Duration
 	// Encrypt gives every registry a key with which its contents are sealed.
@@ -75,6 +77,7 @@ type Service struct {
 	ExportPipelines     *Kind[acr.ExportPipeline]
 	ImportPipelines     *Kind[acr.ImportPipeline]
 	PipelineRuns        *Kind[acr.PipelineRun]
+	CustomDomains       *Kind[acr.CustomDomain]
 }
 
 // New opens the service and, in a new store, settles the installation's IDs. Of nodes that start at once one does, and
@@ -121,6 +124,7 @@ func (s *Service) kinds() {
 	s.CacheRules, s.CredentialSets = enlist(s, s.cacheRules()), enlist(s, s.credentialSets())
 	s.ConnectedRegistries = enlist(s, s.connectedRegistries())
 	s.ExportPipelines, s.ImportPipelines, s.PipelineRuns = enlist(s, s.exportPipelines()), enlist(s, s.importPipelines()), enlist(s, s.pipelineRuns())
+	s.CustomDomains = enlist(s, s.customDomains())
 }
 
 // Installation is under which tenant, subscription and group everything is.

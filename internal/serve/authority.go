@@ -23,6 +23,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/acre-registry/acre/internal/domain"
 )
 
 const (
@@ -37,7 +39,7 @@ const (
 func TLSFor(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
+		NextProtos:     []string{"h2", "http/1.1", domain.Protocol},
 		GetCertificate: certificate,
 		CipherSuites: []uint16{ // of TLS 1.2; 1.3 has only such
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -187,7 +189,7 @@ func (a *Authority) PEM() []byte { return bytes.Clone(a.pem) }
 // loopback and the address it came to, which tells it better than a broken handshake what went wrong.
 func (a *Authority) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	host := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	if host == "localhost" || host == "" || !domain(host) || !a.served(host) {
+	if host == "localhost" || host == "" || !hostName(host) || !a.served(host) {
 		local := localIP(hello.Conn)
 		if local == nil || local.IsLoopback() {
 			return a.leaf("localhost", []string{"localhost"}, net.IPv4(127, 0, 0, 1), net.IPv6loopback)

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -10,11 +11,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
+	"github.com/acre-registry/acre/internal/domain"
 )
 
 // Config is everything an operator decides before the start. What a user changes at run time is a resource.
@@ -48,6 +51,8 @@ type Config struct {
 	Identity  IdentityConfig  `yaml:"identity"`
 	Audit     AuditConfig     `yaml:"audit"`
 	Telemetry TelemetryConfig `yaml:"telemetry"`
+	Domains   DomainsConfig   `yaml:"domains"`
+	ACME      ACMEConfig      `yaml:"acme"`
 
 	origins map[string]string // where each setting that was given came from, such as "acre.yaml:3"
 }
@@ -131,6 +136,22 @@ type TelemetryConfig struct {
 	SampleRatio float64 `yaml:"sampleRatio" help:"Share of requests traced, 0 to 1, where the caller has not decided."`
 }
 
+// DomainsConfig is about custom domains of registries.
+type DomainsConfig struct {
+	Proofs   []string `yaml:"proofs" help:"Ways by which control over a domain may be shown: dns is a TXT record, http an answer of the domain itself, which acre gives where the domain leads to it."`
+	Resolver string   `yaml:"resolver" help:"DNS server, as host:port, that is asked for proofs and for the host of acme.directory; empty = the system's."`
+}
+
+// ACMEConfig names an authority that certificates for custom domains are got from.
+type ACMEConfig struct {
+	Directory  string   `yaml:"directory" help:"URL of the directory of an ACME server, such as https://acme-v02.api.letsencrypt.org/directory; whoever sets it agrees to its terms; empty = none."`
+	Email      string   `yaml:"email" help:"Where the authority writes to about certificates."`
+	KeyID      string   `yaml:"keyId" help:"Key ID of the external account that the authority gave, if it wants one."`
+	MACKey     Secret   `yaml:"macKey" help:"The external account's MAC key, in base64url, as file:PATH or env:NAME."`
+	Roots      string   `yaml:"roots" help:"PEM file of certificates to trust for the directory itself, as those of a private authority; empty = the system's."`
+	Challenges []string `yaml:"challenges" help:"How the authority may see that a domain leads here: http-01 asks port 80, tls-alpn-01 port 443."`
+}
+
 // DefaultConfig is what acre serve with nothing given runs with.
 func DefaultConfig() Config {
 	return Config{
@@ -149,6 +170,8 @@ func DefaultConfig() Config {
 		Tokens:    TokensConfig{AccessLifetime: time.Hour, RefreshLifetime: 3 * time.Hour, KeyRotation: 90 * 24 * time.Hour},
 		Audit:     AuditConfig{Pulls: 500, Keep: 90 * 24 * time.Hour},
 		Telemetry: TelemetryConfig{SampleRatio: 1},
+		Domains:   DomainsConfig{Proofs: []string{acr.DNSProof, acr.HTTPProof}},
+		ACME:      ACMEConfig{Challenges: []string{domain.HTTPChallenge, domain.ALPNChallenge}},
 	}
 }
 
@@ -223,7 +246,7 @@ func (c *Config) complete(environ []string) error {
 		}
 		*s.value = v
 	}
-	c.SealKey.environ, c.Identity.MetadataSecret.environ = environ, environ
+	c.SealKey.environ, c.Identity.MetadataSecret.environ, c.ACME.MACKey.environ = environ, environ, environ
 	dir, err := filepath.Abs(c.Data)
 	if err != nil {
 		return c.wrong("data", "%v", err)
@@ -244,7 +267,7 @@ func (c *Config) complete(environ []string) error {
 
 // Check says what is wrong with the values, first of all with the first.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkPlaces, c.checkAddresses, c.checkProxies, c.checkTiers, c.checkTLS, c.checkNames, c.checkLog, c.checkNumbers, c.checkTelemetry} {
+	for _, check := range []func() error{c.checkPlaces, c.checkAddresses, c.checkProxies, c.checkTiers, c.checkTLS, c.checkNames, c.checkLog, c.checkNumbers, c.checkTelemetry, c.checkDomains} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -264,7 +287,7 @@ func (c *Config) checkPlaces() error {
 			return err
 		}
 	}
-	for path, secret := range map[string]Secret{"sealKey": c.SealKey, "identity.metadataSecret": c.Identity.MetadataSecret} {
+	for path, secret := range map[string]Secret{"sealKey": c.SealKey, "identity.metadataSecret": c.Identity.MetadataSecret, "acme.macKey": c.ACME.MACKey} {
 		if _, err := secret.Read(); err != nil {
 			return c.wrong(path, "%v", err)
 		}
@@ -380,7 +403,7 @@ func (c *Config) checkTLS() error {
 func (c *Config) checkNames() error {
 	seen := map[string]bool{}
 	for _, s := range c.Suffixes {
-		if !domain(s) {
+		if !hostName(s) {
 			return c.wrong("suffixes", "%q is no domain name; use lower-case letters, digits, - and dots, without one in front", clipped(s))
 		}
 		if seen["."+s] {
@@ -408,8 +431,8 @@ func (c *Config) checkNames() error {
 	return nil
 }
 
-// domain holds for names of two or more lower-case labels, and for single ones such as localhost.
-func domain(s string) bool {
+// hostName holds for names of two or more lower-case labels, and for single ones such as localhost.
+func hostName(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false
 	}
@@ -478,6 +501,55 @@ func (c *Config) checkTelemetry() error {
 		return c.wrong("telemetry.otlp", "the address names no host; give http://host:4318")
 	}
 	return nil
+}
+
+func (c *Config) checkDomains() error {
+	for _, list := range []struct {
+		path         string
+		given, known []string
+	}{
+		{"domains.proofs", c.Domains.Proofs, []string{acr.DNSProof, acr.HTTPProof}},
+		{"acme.challenges", c.ACME.Challenges, []string{domain.HTTPChallenge, domain.ALPNChallenge}},
+	} {
+		for _, name := range list.given {
+			if !slices.Contains(list.known, name) {
+				return c.wrong(list.path, "%q is none of %s", clipped(name), strings.Join(list.known, ", "))
+			}
+		}
+		if len(list.given) == 0 {
+			return c.wrong(list.path, "there is none; name one or more of %s", strings.Join(list.known, ", "))
+		}
+	}
+	if _, _, err := net.SplitHostPort(c.Domains.Resolver); err != nil && c.Domains.Resolver != "" {
+		return c.wrong("domains.resolver", "%q is no address; give host:port, such as 10.0.0.53:53", clipped(c.Domains.Resolver))
+	}
+	mac, _ := c.ACME.MACKey.Read() // checked before
+	switch {
+	case c.ACME.Directory == "":
+		return nil
+	case (c.ACME.KeyID == "") != (mac == ""):
+		return c.wrong("acme.keyId", "key ID and MAC key belong together; give acme.keyId and acme.macKey, or neither")
+	}
+	if _, err := c.acmeRoots(); err != nil {
+		return c.wrong("acme.roots", "%v", err)
+	}
+	return c.checkURL("acme.directory", c.ACME.Directory, "https")
+}
+
+// acmeRoots are the certificates of acme.roots; nil: the system's.
+func (c *Config) acmeRoots() (*x509.CertPool, error) {
+	if c.ACME.Roots == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.ACME.Roots)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", c.ACME.Roots)
+	}
+	return pool, nil
 }
 
 // wrong is an error about one setting that says where it was given.

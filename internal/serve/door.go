@@ -82,6 +82,9 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 }
 
 func (f *front) answer(w http.ResponseWriter, r *http.Request) error {
+	if f.s.domains.Handle(w, r) { // proofs are asked for before the name is anybody's
+		return nil
+	}
 	if f.s.config.Dev && !f.s.hosts.own(r.Host) {
 		return errStrangersName
 	}

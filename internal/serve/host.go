@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"context"
+	"iter"
 	"net"
 	"net/http"
 	"net/netip"
@@ -41,6 +42,7 @@ type hosts struct {
 	standard string   // the default registry's key
 	suffixes []string // of registries' hosts, each with its dot in front
 	names    map[string]place
+	custom   func(host string) (registry string) // whose custom domain a host is, "" for none; nil: there are none
 }
 
 // place is what one name stands for.
@@ -75,7 +77,7 @@ func newHosts(c *Config) *hosts {
 }
 
 // of tells who answers for a host and, where that is not one face alone, of which registry and where: NAME.SUFFIX is NAME's,
-// everything else, localhost and bare addresses among them, the default one's. A name below localhost that has none of
+// a custom domain is its registry's, everything else, localhost and bare addresses among them, the default one's. A name below localhost that has none of
 // the suffixes leads nowhere: whoever made it meant a registry, and not the default one.
 func (h *hosts) of(host string) (registry string, at endpoint, to face) {
 	host = bareHost(host)
@@ -84,6 +86,9 @@ func (h *hosts) of(host string) (registry string, at endpoint, to face) {
 	}
 	if name, at, ok := h.registry(host); ok {
 		return name, at, byPath
+	}
+	if name := h.customOf(host); name != "" {
+		return name, endpoint{}, byPath
 	}
 	if strings.HasSuffix(host, ".localhost") {
 		return host, endpoint{}, byPath
@@ -118,7 +123,32 @@ func (h *hosts) own(host string) bool {
 	}
 	_, _, registry := h.registry(host)
 	_, err := netip.ParseAddr(host)
-	return registry || err == nil
+	return registry || err == nil || h.customOf(host) != ""
+}
+
+// customOf is the registry whose custom domain a host is. Names without a domain and addresses are nobody's.
+func (h *hosts) customOf(host string) string {
+	if h.custom == nil || strings.IndexByte(host, '.') < 0 {
+		return ""
+	}
+	return h.custom(host)
+}
+
+// below lists what the names end in that are the installation's, or the cloud's: each with a dot in front.
+func (h *hosts) below() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, suffix := range h.suffixes {
+			if !yield(suffix) {
+				return
+			}
+		}
+		for name := range h.names {
+			if !yield("." + name) {
+				return
+			}
+		}
+		yield(".localhost")
+	}
 }
 
 // registry is the name in a registry's host: NAME.SUFFIX, NAME.REGION.geo.SUFFIX or NAME.REGION.data.SUFFIX.
@@ -146,8 +176,8 @@ func bareHost(host string) string {
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
-// served tells whether certificates are issued for a host: for loopback's names, those of faces, and those of registries
-// that exist.
+// served tells whether certificates are issued for a host: for loopback's names, those of faces, custom domains, and those of
+// registries that exist.
 func (s *Server) served(host string) bool {
 	host = bareHost(host)
 	if _, ok := s.hosts.names[host]; ok || host == "localhost" {
@@ -155,7 +185,7 @@ func (s *Server) served(host string) bool {
 	}
 	name, at, ok := s.hosts.registry(host)
 	if !ok {
-		return false
+		return s.hosts.customOf(host) != ""
 	}
 	reg, err := s.registries.Get(context.Background(), name)
 	return err == nil && at.of(reg.Registry) == nil

@@ -24,6 +24,7 @@ type Addresses struct {
 	Ops     string `json:"ops"`
 	Private string `json:"private"`
 	Suffix  string `json:"suffix"` // NAME.SUFFIX is the host of the registry NAME; "" = there is no suffix
+	Dev     bool   `json:"dev"`    // the credentials are those that everybody knows
 	PID     int    `json:"pid"`
 }
 
@@ -100,7 +101,7 @@ func (l *Listeners) Addresses() Addresses {
 		}
 		return l.Addr().String()
 	}
-	a := Addresses{HTTP: at(l.http), HTTPS: at(l.https), Ops: at(l.ops), Private: at(l.private), PID: os.Getpid()}
+	a := Addresses{HTTP: at(l.http), HTTPS: at(l.https), Ops: at(l.ops), Private: at(l.private), Dev: l.config.Dev, PID: os.Getpid()}
 	if len(l.config.Suffixes) > 0 {
 		a.Suffix = l.config.Suffixes[0]
 	}

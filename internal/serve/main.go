@@ -1,16 +1,19 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/acre-registry/acre/internal/crash"
 )
@@ -106,17 +109,10 @@ func (s *Server) greeting(registry, password string) string {
 // welcomeText says where the server is and what to try first.
 func (s *Server) welcomeText() string {
 	at := s.listeners.Addresses()
-	host := at.HTTP
-	if host == "" {
-		host = at.HTTPS
-	}
+	host := cmp.Or(at.HTTP, at.HTTPS)
 	if host == "" {
 		return ""
 	}
-	if _, port, err := net.SplitHostPort(host); err == nil && strings.HasPrefix(host, "127.0.0.1:") {
-		host = "localhost:" + port
-	}
-	name := s.config.DefaultRegistry
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nacre is ready.\n\n")
 	if at.HTTP != "" {
@@ -128,7 +124,45 @@ func (s *Server) welcomeText() string {
 			fmt.Fprintf(&b, "  trust: %s admin ca export --data %s\n", os.Args[0], s.config.Data)
 		}
 	}
-	fmt.Fprintf(&b, "\nTry it:\n\n  docker login %s --username %s\n    %s", host, name, s.welcome)
-	fmt.Fprintf(&b, "  docker pull busybox\n  docker tag busybox %s/hello:v1\n  docker push %s/hello:v1\n\n%s", host, host, s.owner)
+	name, note := dockerName(host)
+	fmt.Fprintf(&b, "\nTry it:\n\n%s  docker login %s --username %s\n    %s", note, name, s.config.DefaultRegistry, s.welcome)
+	fmt.Fprintf(&b, "  docker pull busybox\n  docker tag busybox %s/hello:v1\n  docker push %s/hello:v1\n\n%s", name, name, s.owner)
+	if s.config.Dev && at.HTTPS != "" {
+		fmt.Fprintf(&b, "az and others that have the cloud's names built in, signed in as that service principal:\n\n"+
+			"  %s dev exec --data %s -- az acr list --output table\n  %s dev env --help\n\n", os.Args[0], s.config.Data, os.Args[0])
+	}
 	return b.String()
+}
+
+// dockerName is how docker calls a listener: it takes no IPv6 address. Where localhost leads to the listener it is that;
+// else, for such an address, a name that is to be made, of which the note tells.
+func dockerName(addr string) (name, note string) {
+	host, port, err := net.SplitHostPort(addr)
+	ip, ipErr := netip.ParseAddr(host)
+	if err != nil || ipErr != nil {
+		return addr, ""
+	}
+	local := net.JoinHostPort("localhost", port)
+	if (ip.IsLoopback() || ip.IsUnspecified()) && leads(local, addr) {
+		return local, ""
+	}
+	if ip.Is4() {
+		return addr, ""
+	}
+	if ip.IsUnspecified() {
+		ip = netip.IPv6Loopback()
+	}
+	return "acre.internal:" + port, fmt.Sprintf("  echo '%s acre.internal' >> /etc/hosts   # docker takes no IPv6 address\n", ip)
+}
+
+// leads tells whether who connects to a name comes to the listener at an address.
+func leads(name, addr string) bool {
+	c, err := net.DialTimeout("tcp", name, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	to, err := netip.ParseAddrPort(addr)
+	far, farErr := netip.ParseAddrPort(c.RemoteAddr().String())
+	return err == nil && farErr == nil && far.Port() == to.Port() && (to.Addr().IsUnspecified() || far.Addr().Unmap() == to.Addr())
 }

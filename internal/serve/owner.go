@@ -17,7 +17,7 @@ import (
 
 // Who is in the directory from the start with --dev.
 const (
-	devOwner       = "0000ac4e-0000-4000-8000-000000000003" // the client ID; what follows are object IDs
+	devOwner       = acr.DevOwner // what follows are object IDs
 	devUser        = "0000ac4e-0000-4000-8000-000000000004"
 	devApplication = "0000ac4e-0000-4000-8000-000000000005"
 	devPrincipal   = "0000ac4e-0000-4000-8000-000000000006"

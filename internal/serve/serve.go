@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/blob"
@@ -22,6 +23,7 @@ import (
 	"github.com/acre-registry/acre/internal/blob/mem"
 	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/directory"
+	"github.com/acre-registry/acre/internal/domain"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/job"
 	"github.com/acre-registry/acre/internal/meta"
@@ -45,6 +47,8 @@ type Server struct {
 	telemetry  *Telemetry
 	authority  *Authority
 	hosts      *hosts
+	domains    *domain.Service
+	domainBook *domainBook
 	listeners  *Listeners
 	welcome    string         // printed once ready
 	owner      string         // who owns the installation: printed after it
@@ -96,7 +100,7 @@ func (s *Server) open(ctx context.Context, version string, stderr io.Writer) (er
 	if err != nil {
 		return err
 	}
-	s.listeners, err = Listen(s.config, TLSFor(certificate), s.log.Logger)
+	s.listeners, err = Listen(s.config, TLSFor(s.certificateFor(certificate)), s.log.Logger)
 	return err
 }
 
@@ -178,11 +182,11 @@ const memoryBytes = 8 << 30
 
 // What product and scripts rely on with --dev.
 const (
-	devTenant       = "0000ac4e-0000-4000-8000-000000000001"
-	devSubscription = "0000ac4e-0000-4000-8000-000000000002"
-	devGroup        = "acre"
-	devPassword     = "acre"
-	devSecret       = "acre-dev" // of all who are in the directory from the start
+	devTenant       = acr.DevTenant
+	devSubscription = acr.DevSubscription
+	devGroup        = acr.DevGroup
+	devPassword     = acr.DevPassword
+	devSecret       = acr.DevSecret
 )
 
 func (s *Server) installation() resource.Installation {
@@ -298,6 +302,9 @@ func (s *Server) Close(ctx context.Context) error {
 	var errs []error
 	if s.listeners != nil {
 		s.listeners.Close()
+	}
+	if s.domains != nil {
+		s.domains.Close()
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())

@@ -21,10 +21,13 @@ import (
 func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err error) {
 	s.registries = auth.NewRegistries(s.db)
 	s.queue = job.New(job.Options{DB: s.db, Log: s.log.Logger})
+	if err := s.openDomains(); err != nil {
+		return err
+	}
 	later := &theDirectory{}
 	s.resources, err = resource.New(ctx, resource.Options{
 		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later,
-		Wake: s.queue.Wake, Encrypt: s.config.Encryption, Immediate: s.config.Dev,
+		Wake: s.queue.Wake, Encrypt: s.config.Encryption, Immediate: s.config.Dev, Domains: s.domains,
 		Tiers: s.config.tiers(), KeepDeleted: s.config.Deleted.Keep,
 	})
 	if err != nil {

@@ -35,6 +35,10 @@ func (s *Server) work(ctx context.Context) error {
 	q.Every("forget-operations", "@every 1h", func(ctx context.Context) error {
 		return s.resources.SweepOperations(auth.As(ctx, auth.System("operation")))
 	})
+	q.Every("settle-domains", "@every 1m", func(ctx context.Context) error {
+		return s.resources.SettleDomains(auth.As(ctx, auth.System("domain")))
+	})
+	q.Handle(acr.SettleDomain{}.Kind(), s.resources.SettleDomain)
 	q.Every("purge-registries", "@every 1m", func(ctx context.Context) error {
 		return s.resources.PurgeRegistries(auth.As(ctx, auth.System("deletion")))
 	})
