@@ -1,6 +1,8 @@
 package controlplane
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/arm"
@@ -139,4 +141,38 @@ func tagOf(r genericWire, name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// expand leaves of what is shown only where it is asked for what was asked for, in a list of names.
+func (r *genericWire) expand(names string) {
+	names = strings.ToLower(names)
+	for name, member := range map[string]*string{"createdtime": &r.CreatedTime, "changedtime": &r.ChangedTime, "provisioningstate": &r.ProvisioningState} {
+		if !strings.Contains(names, name) {
+			*member = ""
+		}
+	}
+}
+
+// top cuts the part out of a list that $top and $skipToken ask for; more is where to go on. Without $top it is the whole.
+func (c *call) top(list []genericWire) (part []genericWire, more string, err error) {
+	text := c.query.Get("$top")
+	if text == "" {
+		return list, "", nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return nil, "", fault.New(badFilter, "Invalid $top '%.40s' specified in the query string: it is a number of 1 or more.", text)
+	}
+	if after := c.query.Get("$skipToken"); after != "" {
+		i := slices.IndexFunc(list, func(r genericWire) bool { return strings.EqualFold(r.ID, after) })
+		if i < 0 {
+			return nil, "", fault.New(badFilter, "The resource that the $skipToken names, '%.300s', is gone: begin the list again.", after)
+		}
+		list = list[i+1:]
+	}
+	if len(list) > n {
+		list = list[:n]
+		more = list[n-1].ID
+	}
+	return list, more, nil
 }

@@ -130,13 +130,15 @@ func resources(c *call) error {
 	kept := out[:0]
 	for _, r := range out {
 		if keep(r) {
-			if c.query.Get("$expand") == "" {
-				r.CreatedTime, r.ChangedTime, r.ProvisioningState = "", "", ""
-			}
+			r.expand(c.query.Get("$expand"))
 			kept = append(kept, r)
 		}
 	}
-	return listed(c, kept, "")
+	kept, more, err := c.top(kept)
+	if err != nil {
+		return err
+	}
+	return listed(c, kept, more)
 }
 
 // location is where a resource is.

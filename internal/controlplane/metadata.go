@@ -52,7 +52,7 @@ func (f *Face) metadata(w http.ResponseWriter, r *http.Request) error {
 	}
 	c := f.opt.Cloud(r)
 	arm := c.Management + "/"
-	switch version := r.URL.Query().Get("api-version"); version {
+	switch version := strings.TrimSuffix(r.URL.Query().Get("api-version"), "-preview"); version {
 	case "2015-01-01", "1.0":
 		return web.WriteJSON(w, http.StatusOK, map[string]any{
 			"galleryEndpoint": arm, "graphEndpoint": c.Graph + "/", "portalEndpoint": arm,

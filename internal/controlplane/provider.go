@@ -13,13 +13,14 @@ const own = "Acre.Identity"
 
 // providers are the namespaces that are listed. All are registered, and so is any other that somebody registers: clients
 // register what they may need, and wait for it.
-var providers = []string{arm.Provider, arm.Authorization, arm.Identity, arm.Resources, own}
+var providers = []string{arm.Provider, arm.Authorization, insights, arm.Identity, graphProvider, arm.Resources, own}
 
 func (f *Face) providerRows() []*row {
 	verbs := func() map[string]handler {
 		return map[string]handler{list: listProviders, http.MethodGet: getProvider, "POST register": getProvider, "POST unregister": getProvider}
 	}
 	return append(append(f.deletedRegistryRows(), f.diagnosticRows()...), []*row{
+		f.permissionRow(),
 		{provider: arm.Resources, types: "providers", verbs: verbs()},
 		{provider: arm.Resources, types: "subscriptions/providers", verbs: verbs()},
 		{provider: arm.Provider, types: "operations", verbs: map[string]handler{list: operations}},
