@@ -14,7 +14,7 @@ import (
 
 // Search is for credentials in a text that should not hold any.
 type Search struct {
-	Registry string // its name; "" is all registries and the directory, as far as the caller may end what is found there
+	Registry string // its key; "" is all registries and the directory, as far as the caller may end what is found there
 	Text     string
 	Revoke   bool // end what is found
 }
@@ -123,13 +123,18 @@ func (s *Service) searched(ctx context.Context, name string) (map[string]*Regist
 
 // leakedTokens finds, and ends, passwords of registries' tokens.
 func (s *Service) leakedTokens(ctx context.Context, tx *meta.Tx, where map[string]*Registry, values []string, revoke bool) (out []Leak, err error) {
+	at := map[string]*Registry{} // by the key of the ID, of which the registry's own is no part where it has a label
+	for _, reg := range where {
+		at[s.scope(reg).Key()] = reg
+	}
 	for _, value := range values {
 		ids, err := meta.FindIDs[acr.Token](tx, acr.SecretKeyPrefix+acr.SecretHash(value), 10)
 		if err != nil {
 			return nil, err
 		}
 		for _, id := range ids {
-			reg := where[id.Names[0]]
+			above, _ := id.Parent()
+			reg := at[above.Key()]
 			if reg == nil {
 				continue
 			}
@@ -148,7 +153,7 @@ func (s *Service) leakedTokens(ctx context.Context, tx *meta.Tx, where map[strin
 // leakedToken is the password of a token that a value is; nil where it is none, or has expired.
 func (s *Service) leakedToken(ctx context.Context, tx *meta.Tx, reg *Registry, name, value string, revoke bool) (*Leak, error) {
 	at := s.scope(reg).Child("tokens", name)
-	tok, version, err := meta.Get[acr.Token](tx, at)
+	tok, version, err := meta.Hold[acr.Token](tx, at)
 	if errors.Is(err, fault.NotFound) {
 		return nil, nil
 	}

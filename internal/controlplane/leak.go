@@ -18,7 +18,7 @@ func findLeaked(c *call) error {
 	}
 	q := auth.Search{Text: in.Text, Revoke: in.Revoke}
 	if len(c.path.Names) > 0 {
-		q.Registry = c.path.ID().Name()
+		q.Registry = c.registryKey()
 	}
 	found, err := c.opt.Auth.Leaked(c.ctx, q)
 	if err != nil {
