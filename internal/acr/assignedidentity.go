@@ -50,12 +50,15 @@ const maxAssigned = 20
 
 // Check holds it against the grammar; what is the resource it belongs to. Errors: Invalid.
 func (a AssignedIdentity) Check(what string) error {
+	if err := checkCount(what+": managed identities", len(a.Users), maxAssigned); err != nil {
+		return err
+	}
 	for _, u := range a.Users {
 		if _, err := ManagedIdentityID(u.ID); err != nil {
 			return fault.New(fault.Invalid, "%s: %w", what, err)
 		}
 	}
-	return checkCount(what+": managed identities", len(a.Users), maxAssigned)
+	return nil
 }
 
 // ManagedIdentityID reads the ID of a managed identity. Errors: Invalid.

@@ -83,7 +83,7 @@ var logLevels = []string{"Debug", DefaultLogLevel, "Warning", "Error", "None"}
 // Validate checks the name, the mode, the schedules, the durations and the list of notifications.
 func (r ConnectedRegistry) Validate() error {
 	what := "connected registry " + r.Name
-	if err := first(checkConnectedName(r.Name), r.checkSync(what), r.Identity.Check(what)); err != nil {
+	if err := first(checkConnectedName(r.Name), r.CheckCounts(), r.checkSync(what), r.Identity.Check(what)); err != nil {
 		return err
 	}
 	if r.Mode != ConnectedReadOnly && r.Mode != ConnectedReadWrite {
@@ -106,6 +106,12 @@ func (r ConnectedRegistry) Validate() error {
 			return fault.New(fault.Invalid, "%s: %w", what, err)
 		}
 	}
+	return nil
+}
+
+// CheckCounts bounds what is looked at one by one. Errors: Invalid.
+func (r ConnectedRegistry) CheckCounts() error {
+	what := "connected registry " + r.Name
 	return first(checkCount(what+": client tokens", len(r.ClientTokens), maxClientTokens), checkCount(what+": notifications", len(r.Notifications), maxNotifications))
 }
 

@@ -120,17 +120,23 @@ func (r NetworkRules) Compile() (*Network, error) {
 }
 
 func (r NetworkRules) checkSubnets() error {
-	for i, id := range r.Subnets {
+	if err := checkCount("virtual network rules", len(r.Subnets), maxSubnets); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, len(r.Subnets))
+	for _, id := range r.Subnets {
 		p, err := arm.ParsePath(id)
 		if err != nil || p.Collection() || !strings.EqualFold(p.Type(), "Microsoft.Network/virtualNetworks/subnets") {
 			return fault.New(fault.Invalid, "virtual network rule %.200q is not the ID of a subnet: write it like "+
 				"/subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.Network/virtualNetworks/NETWORK/subnets/NAME", id)
 		}
-		if slices.ContainsFunc(r.Subnets[:i], func(o string) bool { return strings.EqualFold(o, id) }) {
+		key := strings.ToLower(id)
+		if seen[key] {
 			return fault.New(fault.Invalid, "two virtual network rules have the subnet %.200s: leave one out", id)
 		}
+		seen[key] = true
 	}
-	return checkCount("virtual network rules", len(r.Subnets), maxSubnets)
+	return nil
 }
 
 func (r AccessRule) compile() (networkRule, error) {

@@ -28,7 +28,7 @@ var timerFields = [5]struct {
 func ParseTimer(s string) (TimerSchedule, error) {
 	var out TimerSchedule
 	parts := strings.Fields(s)
-	if len(parts) != len(timerFields) || len(s) > 256 {
+	if len(parts) != len(timerFields) || len(s) > maxSchedule {
 		return out, fault.New(fault.Invalid, "schedule %.80q does not have five fields: minute, hour, day of the month, month, day of the week, such as 0 12 * * Mon-Fri", s)
 	}
 	for i, part := range parts {

@@ -68,12 +68,11 @@ func (b assignedBody) onto(a *acr.AssignedIdentity, patch bool) error {
 	if users && patch {
 		next.Users = slices.Clone(a.Users)
 	}
+	named := b.named()
+	next.Users = slices.DeleteFunc(next.Users, func(u acr.AssignedUser) bool { return named[identityKey(u.ID)] })
 	for _, id := range slices.Sorted(maps.Keys(b.Users)) {
-		next.Users = slices.DeleteFunc(next.Users, func(u acr.AssignedUser) bool {
-			same, _ := acr.AssignedIdentity{Users: []acr.AssignedUser{u}}.User(id)
-			return same.ID != ""
-		})
-		if b.Users[id] != nil || !patch {
+		if key := identityKey(id); named[key] && (b.Users[id] != nil || !patch) {
+			named[key] = false // once is enough, whatever the letters
 			next.Users = append(next.Users, acr.AssignedUser{ID: id})
 		}
 	}
@@ -83,6 +82,18 @@ func (b assignedBody) onto(a *acr.AssignedIdentity, patch bool) error {
 	*a = next
 	return nil
 }
+
+// named are the managed identities that the body names, as they are compared.
+func (b assignedBody) named() map[string]bool {
+	out := make(map[string]bool, len(b.Users))
+	for id := range b.Users {
+		out[identityKey(id)] = true
+	}
+	return out
+}
+
+// identityKey is the ID of a managed identity as it is compared.
+func identityKey(id string) string { return strings.ToLower(strings.Trim(id, "/")) }
 
 // assign takes over the identity of a body: absent leaves it, null takes it away.
 func assign(c *call, m member[assignedBody], a *acr.AssignedIdentity) error {

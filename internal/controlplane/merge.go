@@ -39,18 +39,18 @@ func mergeNamed(list, parts any) any {
 	}
 	was, _ := list.([]any)
 	out := append([]any{}, was...)
+	at := make(map[string]int, len(out))
+	for i := range out {
+		at[strings.ToLower(nameIn(out[i]))] = i
+	}
 	for _, part := range changes {
-		at := -1
-		for i := range out {
-			if strings.EqualFold(nameIn(out[i]), nameIn(part)) {
-				at = i
-			}
+		name := strings.ToLower(nameIn(part))
+		if i, there := at[name]; there {
+			out[i] = merge(out[i], part)
+			continue
 		}
-		if at < 0 {
-			out = append(out, merge(nil, part))
-		} else {
-			out[at] = merge(out[at], part)
-		}
+		at[name] = len(out)
+		out = append(out, merge(nil, part))
 	}
 	return out
 }

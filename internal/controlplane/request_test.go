@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Every type of the provider answers nonsense as the management API does, however it came to be in the table.
@@ -103,6 +104,51 @@ func TestOddRequests(t *testing.T) {
 		s.want(200, "PATCH", reg, `{"tags":null}`)
 		if tags := at(s.want(200, "GET", reg, nil), "tags"); len(tags.(map[string]any)) != 0 {
 			t.Errorf("null leaves the tags %v", tags)
+		}
+	})
+}
+
+// What is far too many is refused as fast as it is read: nobody else can write meanwhile on SQLite.
+func TestFarTooMany(t *testing.T) {
+	t.Parallel()
+	const many = 60_000 // each against each would take minutes
+	each(t, func(s *server) {
+		s.want(201, "PUT", scopeR+"alpha", premium(object{"dataEndpointEnabled": true}))
+		s.want(201, "PUT", scopeR+"alpha/scopeMaps/mine1", properties(object{"actions": []string{"repositories/app/content/read", "repositories/app/metadata/read", "gateway/edge1/config/read", "gateway/edge1/config/write", "gateway/edge1/message/read", "gateway/edge1/message/write"}}))
+		s.want(201, "PUT", scopeR+"alpha/tokens/mine1", properties(object{"scopeMapId": scopeR + "alpha/scopeMaps/mine1"}))
+		s.want(200, "PUT", scopeR+"alpha/tasks/build1", encodedTask(nil))
+		identities, tags := object{}, object{}
+		var timers, tokens []any
+		for i := range many {
+			name := fmt.Sprint(i)
+			identities[name], tags[name] = object{}, "x"
+			timers = append(timers, object{"name": name, "schedule": "* * * * *"})
+			if i < many/4 { // more do not fit into a body
+				tokens = append(tokens, scopeR+"alpha/tokens/"+name+"-far-too-many")
+			}
+		}
+		synced := func(sync object) object {
+			sync["tokenId"], sync["messageTtl"] = scopeR+"alpha/tokens/mine1", "P1D"
+			return object{"mode": "ReadOnly", "parent": object{"syncProperties": sync}}
+		}
+		clients := synced(object{})
+		clients["clientTokenIds"] = tokens
+		for _, c := range []struct {
+			method, path, words string
+			body                any
+		}{
+			{"PATCH", "alpha", "managed identities: 60000 are too many: 20", object{"identity": object{"type": "UserAssigned", "userAssignedIdentities": identities}}},
+			{"PATCH", "alpha/tasks/build1", "managed identities: 60000 are too many: 20", object{"identity": object{"type": "UserAssigned", "userAssignedIdentities": identities}}},
+			{"PATCH", "alpha/providers/Microsoft.Resources/tags/default", "are too many: 50", object{"operation": "Merge", "properties": object{"tags": tags}}},
+			{"PATCH", "alpha/tasks/build1", "timer triggers: 60000 are too many: 100", properties(object{"trigger": object{"timerTriggers": timers}})},
+			{"PUT", "alpha/connectedRegistries/edge1", "client tokens: 15000 are too many: 50", properties(clients)},
+			{"PUT", "alpha/connectedRegistries/edge1", "and 256 are allowed", properties(synced(object{"syncWindow": "PT1H", "schedule": strings.Repeat("1,", many) + "1 * * * *"}))},
+		} {
+			begin := time.Now()
+			s.refused(400, "BadRequest", c.words, c.method, scopeR+c.path, c.body)
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("%s %s took %s", c.method, c.path, took)
+			}
 		}
 	})
 }

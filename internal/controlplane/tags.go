@@ -86,11 +86,7 @@ func patchTags(c *call) error {
 func editTags(c *call, in tagsBody) error {
 	edit := map[string]func(map[string]string){
 		"replace": func(tags map[string]string) { clear(tags); maps.Copy(tags, in.Properties.Tags) },
-		"merge": func(tags map[string]string) {
-			for name, value := range in.Properties.Tags {
-				resource.SetTag(tags, name, value)
-			}
-		},
+		"merge":   func(tags map[string]string) { resource.SetTags(tags, in.Properties.Tags) },
 		"delete": func(tags map[string]string) {
 			for name, value := range in.Properties.Tags {
 				resource.DropTag(tags, name, value)

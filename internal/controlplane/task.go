@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -134,23 +135,9 @@ func ontoIdentity(in member[assignedBody], a *acr.AssignedIdentity, patch bool) 
 	if !removes {
 		return in.Value.onto(a, patch)
 	}
-	var kept []acr.AssignedUser
-	for _, u := range a.Users {
-		if _, gone := (acr.AssignedIdentity{Users: usersOf(in.Value)}).User(u.ID); !gone {
-			kept = append(kept, u)
-		}
-	}
-	a.Users = kept
+	gone := in.Value.named()
+	a.Users = slices.DeleteFunc(slices.Clone(a.Users), func(u acr.AssignedUser) bool { return gone[identityKey(u.ID)] })
 	return nil
-}
-
-// usersOf are the managed identities that a body names.
-func usersOf(b assignedBody) []acr.AssignedUser {
-	var out []acr.AssignedUser
-	for id := range b.Users {
-		out = append(out, acr.AssignedUser{ID: id})
-	}
-	return out
 }
 
 // mergeTask changes a part of a task: triggers by their names, a step of another type and the login of another registry

@@ -38,6 +38,9 @@ func (s *Service) completeConnected(c *Change[acr.ConnectedRegistry]) error {
 	if r.Schedule == acr.Continuous {
 		r.SyncWindow = 0
 	}
+	if err := r.CheckCounts(); err != nil {
+		return err
+	}
 	if err := spellConnected(c); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -188,14 +189,19 @@ func (k *Kind[R]) retag(ctx context.Context, id arm.ID, edit func(tags map[strin
 	return *k.traits(&kept.Doc).tags, nil
 }
 
-// SetTag sets a tag: names are compared without regard to case, and keep the spelling that they have.
-func SetTag(tags map[string]string, name, value string) {
+// SetTags sets tags: names are compared without regard to case, and keep the spelling that they have.
+func SetTags(tags, to map[string]string) {
+	spelled := make(map[string]string, len(tags)+len(to))
 	for had := range tags {
-		if strings.EqualFold(had, name) {
-			name = had
-		}
+		spelled[strings.ToLower(had)] = had
 	}
-	tags[name] = value
+	for _, name := range slices.Sorted(maps.Keys(to)) {
+		key := strings.ToLower(name)
+		if spelled[key] == "" {
+			spelled[key] = name
+		}
+		tags[spelled[key]] = to[name]
+	}
 }
 
 // DropTag takes a tag away, if it has the value; "" is any.
