@@ -16,6 +16,7 @@ const (
 	TagPushed         EventKind = "tag.pushed"
 	TagDeleted        EventKind = "tag.deleted"
 	BlobDeleted       EventKind = "blob.deleted"
+	AttributesChanged EventKind = "attributes.changed" // of a repository, a tag or a manifest
 	RepositoryDeleted EventKind = "repository.deleted"
 	Collected         EventKind = "collected"         // blobs without a reference left a repository
 	ManifestReleased  EventKind = "manifest.released" // it passed quarantine

@@ -93,10 +93,12 @@ func costOf(b *meta.Blob) int64 { return int64(2*len(b.Digest) + len(b.Object) +
 // pushed brings the cache up to date with a blob just committed: who pushes is often the first to pull.
 func (r Registry) pushed(tx *meta.Tx, repo string, b meta.Blob) {
 	k := r.key(aBlob, repo, string(b.Digest))
-	if tx.Shared() || b.Object == "" && int64(len(b.Body)) != b.Size { // an earlier push's row has the bytes
+	locks, _ := r.s.cache.get(r.key(aLock, repo, ""))
+	if tx.Shared() || locks == nil || b.Object == "" && int64(len(b.Body)) != b.Size { // an earlier push's row has the bytes
 		r.s.cache.drop(k)
 		return
 	}
+	b.Locks = locks.(acr.Locks)  // exact: who changes them drops both
 	b.Body = bytes.Clone(b.Body) // what the cache counts is what it keeps
 	r.s.cache.set(k, &b, costOf(&b))
 }
@@ -108,6 +110,9 @@ func (r Registry) OpenBlob(ctx context.Context, repo string, d oci.Digest, off, 
 	}
 	b, err := r.member(ctx, repo, d)
 	if err != nil {
+		return nil, err
+	}
+	if err := refused(b.Locks, acr.NoRead); err != nil {
 		return nil, err
 	}
 	if n < 0 {
@@ -150,6 +155,9 @@ func (r Registry) PushBlob(ctx context.Context, repo string, d oci.Digest, body 
 	if err := checkDigest(d); err != nil {
 		return oci.Descriptor{}, err
 	}
+	if err := r.unlocked(ctx, repo, acr.NoWrite); err != nil {
+		return oci.Descriptor{}, err
+	}
 	r.s.stats.uploads.Inc()
 	defer r.s.stats.uploads.Dec()
 	u := r.upload(repo, "")
@@ -171,6 +179,9 @@ func (r Registry) MountBlob(ctx context.Context, repo, from string, d oci.Digest
 		return oci.Descriptor{}, err
 	}
 	if err := checkDigest(d); err != nil {
+		return oci.Descriptor{}, err
+	}
+	if err := r.unlocked(ctx, repo, acr.NoWrite); err != nil {
 		return oci.Descriptor{}, err
 	}
 	source, err := r.source(ctx, from, d)
@@ -214,6 +225,9 @@ func (r Registry) source(ctx context.Context, from string, d oci.Digest) (*meta.
 			continue // as if it were not there
 		}
 		b, err := r.member(ctx, repo, d)
+		if err == nil && b.Locks&acr.NoRead != 0 {
+			continue
+		}
 		if !errors.Is(err, fault.BlobUnknown) {
 			return b, err
 		}
@@ -233,6 +247,12 @@ func (r Registry) DeleteBlob(ctx context.Context, repo string, d oci.Digest) err
 		row, err := tx.Repository(r.id, repo)
 		if err != nil {
 			return orUnknown(err, blobUnknown(d))
+		}
+		if err := refused(row.Locks, acr.NoWrite); err != nil {
+			return err
+		}
+		if locked, err := tx.NamedByLocked(row.ID, d, frozen); err != nil || locked {
+			return cmp.Or(err, refused(frozen, frozen))
 		}
 		found, err := tx.DeleteMember(r.id, row.ID, d)
 		if err != nil {

@@ -31,6 +31,7 @@ const (
 	aManifest  = 'm' // by tag or digest: *manifest
 	aBlob      = 'b' // by digest: *meta.Blob
 	aReferrers = 'r' // by the subject's fallback tag: *pages
+	aLock      = 'l' // acr.Locks of the repository
 )
 
 type entry struct {
@@ -154,6 +155,23 @@ func (c *cache) drop(keys ...key) {
 		s.gen++
 		if e := s.of(sum, k); e != nil {
 			s.remove(e)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// dropRepository forgets all that was read of a repository, and what is being read. It looks through all entries.
+func (c *cache) dropRepository(registry int64, repo string) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.gen++
+		for e := s.ring.next; e != &s.ring; {
+			next := e.next
+			if e.key.registry == registry && e.key.repo == repo {
+				s.remove(e)
+			}
+			e = next
 		}
 		s.mu.Unlock()
 	}

@@ -222,22 +222,34 @@ func cut(names []string, limit int) ([]string, bool) {
 }
 
 // DeleteRepository removes everything under a name, some hundred manifests a transaction. What is pushed meanwhile
-// goes too.
+// goes too. Where anything in it is locked nothing goes.
 func (r Registry) DeleteRepository(ctx context.Context, repo string) (oci.Deleted, error) {
-	var gone oci.Deleted
 	if err := r.may(ctx, repo, acr.Delete); err != nil {
-		return gone, err
+		return oci.Deleted{}, err
 	}
+	return r.deleteRepository(ctx, repo, false)
+}
+
+func (r Registry) deleteRepository(ctx context.Context, repo string, force bool) (oci.Deleted, error) {
+	var gone oci.Deleted
 	for done := false; !done; {
 		var step deleted
 		err := r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
-			step = deleted{}
+			step = deleted{force: force}
 			row, err := tx.Repository(r.id, repo)
 			if err != nil {
 				return err
 			}
 			if row.Manifests == 0 && len(gone.Manifests) == 0 {
 				return meta.NameUnknown(repo)
+			}
+			if !force {
+				if locked, err := tx.HasLocked(row.ID, frozen); err != nil || locked {
+					return cmp.Or(err, refused(frozen, frozen))
+				}
+				if err := refused(row.Locks, frozen); err != nil {
+					return err
+				}
 			}
 			done, err = r.deleteSome(ctx, tx, row, &step)
 			return err

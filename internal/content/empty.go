@@ -11,7 +11,7 @@ import (
 // emptyBatch is how many repositories are looked at in one go.
 const emptyBatch = 100
 
-// Empty removes all repositories of a registry that was deleted, by its row's number; the blobs are left to Collect. It may
+// Empty removes all repositories of a registry that was deleted, by its row's number, and what is locked with them; the blobs are left to Collect. It may
 // be called again after it broke off. Only the system may.
 func (s *Service) Empty(ctx context.Context, registry int64) error {
 	if err := s.operator(ctx); err != nil {
@@ -27,7 +27,7 @@ func (s *Service) Empty(ctx context.Context, registry int64) error {
 			return err
 		}
 		for _, name := range names {
-			if _, err := r.DeleteRepository(ctx, name); err != nil && !errors.Is(err, fault.NotFound) {
+			if _, err := r.deleteRepository(ctx, name, true); err != nil && !errors.Is(err, fault.NotFound) {
 				return err
 			}
 			after = name

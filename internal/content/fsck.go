@@ -241,9 +241,9 @@ func (k *check) manifest(tx *meta.Tx, registry int64, repo string, d oci.Digest)
 		}
 	}
 	for _, child := range parsed.Manifests {
-		if id, _, err := tx.ManifestID(m.Repository, child.Digest); err != nil {
+		if found, err := tx.FindManifest(m.Repository, child.Digest); err != nil {
 			return err
-		} else if id == 0 {
+		} else if found.ID == 0 {
 			k.out.Dangling++
 		}
 	}

@@ -90,12 +90,16 @@ func (r Registry) manifest(ctx context.Context, repo string, ref oci.Ref) (*mani
 // manifest there is remembered.
 func (r Registry) sharedTag(ctx context.Context, repo string, ref oci.Ref) (*manifest, error) {
 	var d oci.Digest
+	var locks acr.Locks
 	err := r.s.db.Look(ctx, func(tx *meta.Tx) (err error) {
-		d, err = tx.TagDigest(r.id, repo, ref.Tag)
+		d, locks, err = tx.TagDigest(r.id, repo, ref.Tag)
 		return err
 	})
 	if err == nil && d == "" {
 		err = manifestUnknown(repo, ref)
+	}
+	if err == nil {
+		err = refused(locks, acr.NoRead)
 	}
 	if err != nil {
 		return nil, err
@@ -112,7 +116,7 @@ func (r Registry) sharedTag(ctx context.Context, repo string, ref oci.Ref) (*man
 	return m, err
 }
 
-// load reads a manifest from the store.
+// load reads a manifest from the store. What is closed to reading is not read, and so the cache never has it.
 func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest, error) {
 	var row meta.Manifest
 	var ok bool
@@ -126,6 +130,9 @@ func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest
 	})
 	if err == nil && !ok {
 		err = manifestUnknown(repo, ref)
+	}
+	if err == nil {
+		err = refused(row.Locks, acr.NoRead)
 	}
 	if err != nil {
 		return nil, err
@@ -159,10 +166,11 @@ func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, med
 	if err := r.mayOn(ctx, repo, ref, acr.Push); err != nil { // a condition may speak of the digest, which is known only now
 		return oci.Descriptor{}, err
 	}
-	overwrite := r.mayMove(ctx, repo, ref)
-	err = r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error {
-		return r.putManifest(ctx, tx, repo, ref, overwrite, parsed, body)
-	})
+	p := push{r: r, repo: repo, ref: ref, overwrite: r.mayMove(ctx, repo, ref), m: parsed, body: body}
+	if p.says, err = r.describe(ctx, repo, parsed); err != nil {
+		p.says = meta.Description{Size: -1} // the store of blobs cannot say now; what is pushed need not wait for it
+	}
+	err = r.s.db.Change(ctx, r.id, func(tx *meta.Tx) error { return p.put(ctx, tx) })
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -185,61 +193,108 @@ func (r Registry) mayMove(ctx context.Context, repo string, ref oci.Ref) error {
 	return err
 }
 
-// putManifest stores a manifest under its digest, and under its tag if it has one; overwrite is why that must not name
-// another so far.
-func (r Registry) putManifest(ctx context.Context, tx *meta.Tx, repo string, ref oci.Ref, overwrite error, m oci.Manifest, body []byte) error {
-	tag, d := ref.Tag, ref.Digest
-	repository, err := tx.MakeRepository(r.id, repo)
+// push is a manifest on its way in: under its digest and, if ref has one, a tag.
+type push struct {
+	r         Registry
+	repo      string
+	ref       oci.Ref
+	overwrite error // why the tag must not name another so far
+	m         oci.Manifest
+	body      []byte
+	says      meta.Description
+}
+
+// put stores it, and what the cache has to hear of it.
+func (p *push) put(ctx context.Context, tx *meta.Tx) error {
+	r, tag, d := p.r, p.ref.Tag, p.ref.Digest
+	row, err := tx.OpenRepository(r.id, p.repo)
 	if err != nil {
 		return err
 	}
-	id, _, err := tx.ManifestID(repository, d)
+	known, err := tx.FindManifest(row.ID, d)
 	if err != nil {
 		return err
 	}
-	e := acr.Event{Kind: acr.ManifestPushed, Repository: repo, Tag: tag, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Size: int64(len(body))}
-	manifests, tags := 0, 0
-	isNew := id == 0
-	drop := []key{r.key(aManifest, repo, string(d))}
-	names, err := r.claim(tx, repository, m) // of one that is here too: its blobs may have been deleted
-	if err != nil {
+	if err := refused(row.Locks|known.Locks, acr.NoWrite); err != nil {
 		return err
 	}
-	if id == 0 {
-		row := meta.Manifest{Repository: repository, Digest: d, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Body: r.seal.sealManifest(d, body)}
-		if m.Subject != nil {
-			row.Subject = m.Subject.Digest
-			drop = append(drop, r.referrersKey(repo, row.Subject))
-		}
-		if id, err = tx.PutManifest(row, names); err != nil {
-			return err
-		}
-		manifests = 1
-	} else if tag != "" {
+	e := acr.Event{Kind: acr.ManifestPushed, Repository: p.repo, Tag: tag, Digest: d, MediaType: p.m.MediaType, ArtifactType: p.m.ArtifactType, Size: int64(len(p.body))}
+	if known.ID != 0 && tag != "" {
 		e.Kind = acr.TagPushed
 	}
+	drop := []key{r.key(aManifest, p.repo, string(d))}
+	id, err := p.store(tx, row, known)
+	if err != nil {
+		return err
+	}
+	if p.m.Subject != nil && known.ID == 0 {
+		drop = append(drop, r.referrersKey(p.repo, p.m.Subject.Digest))
+	}
+	manifests, tags, closed := 0, 0, row.Locks
+	if known.ID == 0 {
+		manifests = 1
+	}
 	if tag != "" {
-		if e.Previous, err = tx.PutTag(repository, tag, id); err != nil {
+		var locks acr.Locks
+		if e.Previous, locks, err = tx.PutTag(row.ID, tag, id); err != nil {
 			return err
 		}
-		switch {
-		case e.Previous == "":
+		if e.Previous == "" {
 			tags = 1
-		case e.Previous != d && overwrite != nil:
-			return overwrite
 		}
-		drop = append(drop, r.tagKeys(repo, tag)...)
+		if err := p.mayTag(e.Previous, locks); err != nil {
+			return err
+		}
+		closed |= locks
+		drop = append(drop, r.tagKeys(p.repo, tag)...)
 	}
-	if err := tx.Count(repository, manifests, tags); err != nil {
+	if err := tx.Count(row.ID, manifests, tags); err != nil {
 		return err
 	}
 	tx.OnCommit(func() {
 		r.s.cache.drop(drop...)
-		if isNew && !tx.Shared() { // who pushes is often the first to pull
-			r.remember(repo, tag, newManifest(d, m.MediaType, body))
+		if known.ID == 0 && !tx.Shared() && closed&acr.NoRead == 0 { // who pushes is often the first to pull
+			r.remember(p.repo, tag, newManifest(d, p.m.MediaType, p.body))
 		}
 	})
 	return tx.Append(r.event(ctx, e))
+}
+
+// mayTag refuses a tag that named previous so far and must not name this.
+func (p *push) mayTag(previous oci.Digest, locks acr.Locks) error {
+	if err := refused(locks, acr.NoWrite); err != nil {
+		return err
+	}
+	if previous != "" && previous != p.ref.Digest {
+		return p.overwrite
+	}
+	return nil
+}
+
+// store makes the manifest's row, or notes that it came again, and gives its number.
+func (p *push) store(tx *meta.Tx, row meta.Repository, known meta.Manifest) (int64, error) {
+	names, err := p.r.claim(tx, row.ID, p.m) // of one that is here too: its blobs may have been deleted
+	if err != nil {
+		return 0, err
+	}
+	if known.ID != 0 {
+		return known.ID, tx.TouchManifest(known.ID)
+	}
+	m := meta.Manifest{
+		Repository: row.ID, Digest: p.ref.Digest, MediaType: p.m.MediaType, ArtifactType: p.m.ArtifactType,
+		Body: p.r.seal.sealManifest(p.ref.Digest, p.body), Description: p.says,
+	}
+	if p.m.Subject != nil {
+		m.Subject = p.m.Subject.Digest
+	}
+	id, err := tx.PutManifest(m, names)
+	if err != nil || p.m.Manifests == nil {
+		return id, err
+	}
+	if p.says.Size, err = tx.ChildrenSize(id); err != nil {
+		return 0, err
+	}
+	return id, tx.Describe(id, p.says)
 }
 
 // remember puts a manifest that was just committed into the cache, under its digest and its tag.
@@ -278,11 +333,11 @@ func (r Registry) claim(tx *meta.Tx, repository int64, m oci.Manifest) ([]oci.Di
 		}
 		seen[child.Digest] = true
 		names = append(names, child.Digest)
-		id, _, err := tx.ManifestID(repository, child.Digest)
+		found, err := tx.FindManifest(repository, child.Digest)
 		if err != nil {
 			return nil, err
 		}
-		if id == 0 {
+		if found.ID == 0 {
 			return nil, fault.New(fault.ManifestBlobUnknown, "index names manifest %s, which is not in this repository: push it first", child.Digest).
 				With(map[string]oci.Digest{"Digest": child.Digest})
 		}
@@ -310,6 +365,7 @@ const (
 type deleted struct {
 	manifests []oci.Digest
 	tags      []string
+	force     bool // what is locked goes too
 }
 
 // DeleteManifest removes a manifest, its tags, and what refers to it, the furthest first: should the process die
@@ -342,19 +398,19 @@ func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, root
 	if err != nil {
 		return "", orUnknown(err, manifestUnknown(repo, oci.Ref{Digest: root}))
 	}
-	id, subject, err := tx.ManifestID(row.ID, from)
+	first, err := tx.FindManifest(row.ID, from)
 	if err != nil {
 		return "", err
 	}
-	if id == 0 {
+	if first.ID == 0 {
 		if from != root {
 			return root, nil // somebody else deleted it
 		}
 		return "", manifestUnknown(repo, oci.Ref{Digest: root})
 	}
 	// A stack, not recursion: referrers of referrers may be deep. Who refers to itself is met once.
-	stack := []meta.Manifest{{ID: id, Repository: row.ID, Digest: from, Subject: subject}}
-	seen := map[int64]bool{id: true}
+	stack := []meta.Manifest{first}
+	seen := map[int64]bool{first.ID: true}
 	var step deleted
 	for len(stack) > 0 {
 		top := stack[len(stack)-1]
@@ -389,8 +445,20 @@ func (r Registry) deleteTree(ctx context.Context, tx *meta.Tx, repo string, root
 	return "", nil
 }
 
-// deleteOne removes one manifest and its tags.
+// deleteOne removes one manifest and its tags, unless one of them is locked.
 func (r Registry) deleteOne(ctx context.Context, tx *meta.Tx, row meta.Repository, m meta.Manifest, step *deleted) error {
+	if !step.force {
+		locked, err := tx.TagLocked(m.ID, frozen)
+		if err != nil {
+			return err
+		}
+		if locked {
+			m.Locks |= frozen
+		}
+		if err := refused(row.Locks&acr.NoWrite|m.Locks, frozen); err != nil {
+			return err
+		}
+	}
 	named, err := tx.NamedBy(m.ID)
 	if err != nil {
 		return err
@@ -402,7 +470,7 @@ func (r Registry) deleteOne(ctx context.Context, tx *meta.Tx, row meta.Repositor
 	if err := tx.Count(row.ID, -1, -len(tags)); err != nil {
 		return err
 	}
-	drop := []key{r.key(aManifest, row.Name, string(m.Digest))}
+	drop := []key{r.key(aManifest, row.Name, string(m.Digest)), r.key(aLock, row.Name, "")}
 	if m.Subject != "" {
 		drop = append(drop, r.referrersKey(row.Name, m.Subject))
 	}
@@ -431,12 +499,19 @@ func (r Registry) DeleteTag(ctx context.Context, repo, tag string) error {
 		if err != nil {
 			return orUnknown(err, manifestUnknown(repo, oci.Ref{Tag: tag}))
 		}
-		was, err := tx.DeleteTag(row.ID, tag)
+		t, found, err := tx.Tag(row.ID, tag)
 		if err != nil {
 			return err
 		}
-		if was == "" {
+		if !found {
 			return manifestUnknown(repo, oci.Ref{Tag: tag})
+		}
+		if err := refused(row.Locks&acr.NoWrite|t.Locks, frozen); err != nil {
+			return err
+		}
+		was, err := tx.DeleteTag(row.ID, tag)
+		if err != nil {
+			return err
 		}
 		if err := tx.Count(row.ID, 0, -1); err != nil {
 			return err

@@ -41,6 +41,9 @@ func (r Registry) Referrers(ctx context.Context, repo string, d oci.Digest, arti
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
+	if err := r.unlocked(ctx, repo, acr.NoRead); err != nil {
+		return nil, err
+	}
 	k := r.referrersKey(repo, d)
 	pk := pageKey{d, artifactType, p.Limit}
 	found, ticket := r.s.cache.get(k)
@@ -92,6 +95,9 @@ func (r Registry) referrers(ctx context.Context, repo string, d oci.Digest, arti
 	})
 	if err != nil {
 		return nil, err
+	}
+	if fallback.Locks&acr.NoRead != 0 {
+		fallback = meta.Manifest{}
 	}
 	if fallback.Body, err = r.seal.openManifest(fallback.Digest, fallback.Body); err != nil {
 		return nil, err

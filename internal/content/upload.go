@@ -43,6 +43,9 @@ func (r Registry) StartUpload(ctx context.Context, repo string) (oci.Upload, err
 	if err := r.may(ctx, repo, acr.Pull, acr.Push); err != nil {
 		return nil, err
 	}
+	if err := r.unlocked(ctx, repo, acr.NoWrite); err != nil {
+		return nil, err
+	}
 	u := r.upload(repo, r.newUploadID(repo))
 	u.mu.Lock()
 	defer u.mu.Unlock()

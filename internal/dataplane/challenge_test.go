@@ -185,9 +185,9 @@ func TestUnknownPaths(t *testing.T) {
 			{"GET", "/v2/app/blobs/"}, {"GET", "/v2/blobs/uploads/"}, {"GET", "/v2/app/blobs/uploads/"}, {"POST", "/v2/"},
 			{"PATCH", "/v2/app/manifests/v1"}, {"POST", "/v2/app/manifests/v1"}, {"PUT", "/v2/app/blobs/uploads/"},
 			{"DELETE", "/v2/app/tags/list"}, {"POST", "/v2/_catalog"}, {"HEAD", "/v2/_catalog"}, {"OPTIONS", "/v2/"}, {"CONNECTED", "/v2/"},
-			{"GET", "/oauth2/exchange"}, {"PUT", "/oauth2/token"}, {"GET", "/oauth2/token/"}, {"GET", "/acr/v1/app"},
+			{"GET", "/oauth2/exchange"}, {"PUT", "/oauth2/token"}, {"GET", "/oauth2/token/"}, {"GET", "/acr/v1/app/_other"}, {"PATCH", "/acr/v1/app/_tags"},
 			{"DELETE", "/acr/v1/"}, {"DELETE", "/acr/v1/app/_tags/"}, {"DELETE", "/acr/v1/_tags/v1"}, {"DELETE", "/acr/v1/_catalog"},
-			{"DELETE", "/acr/v1/app/_manifests/" + string(sum("x"))}, {"GET", "/v2/app/../app/tags/list/"},
+			{"PUT", "/acr/v1/app/_manifests/" + string(sum("x"))}, {"GET", "/v2/app/../app/tags/list/"},
 		} {
 			for _, authorization := range []string{basicAuth("acre", password), "Bearer nonsense"} {
 				a := s.send(t, c.method, c.path, nil, "Authorization", authorization)

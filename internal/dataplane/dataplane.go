@@ -1,5 +1,5 @@
-// Package dataplane is the face that docker and its kin see: /v2 (OCI distribution v1.1), /oauth2 (tokens) and those
-// calls of /acr/v1 that exist so far. It parses, calls, renders; it holds no rule.
+// Package dataplane is the face that docker and its kin see: /v2 (OCI distribution v1.1), /oauth2 (tokens) and /acr/v1, which
+// tells of repositories, tags and manifests. It parses, calls, renders; it holds no rule.
 //
 // Wire facts come from the distribution-spec and, where the real service differs, from what its clients need.
 package dataplane
@@ -14,6 +14,7 @@ import (
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
+	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/oci"
 	"github.com/acre-registry/acre/internal/web"
@@ -24,6 +25,8 @@ type Options struct {
 	Auth *auth.Service
 	// Contents is what a registry contains, with whatever wraps it.
 	Contents func(*auth.Registry) oci.Registry
+	// Content is what /acr/v1 tells of.
+	Content *content.Service
 	// UploadBegun tells when an upload began, by its ID, and is false for one that was not given out for the repository: a
 	// push may outlive the token that it began with.
 	UploadBegun func(reg *auth.Registry, repo, id string) (at time.Time, ok bool)

@@ -52,7 +52,8 @@ func (s *server) rows(t testing.TB, repo string, d oci.Digest) (repository meta.
 		if repository, err = tx.Repository(reg.ID, repo); err != nil {
 			return err
 		}
-		manifest, _, err = tx.ManifestID(repository.ID, d)
+		found, err := tx.FindManifest(repository.ID, d)
+		manifest = found.ID
 		return err
 	})
 	if err != nil || manifest == 0 {
@@ -158,7 +159,7 @@ func TestManyNames(t *testing.T) {
 			return tx.Count(repository, 1, 0)
 		})
 		s.fill(t, len(tags), func(tx *meta.Tx, i int) error {
-			_, err := tx.PutTag(team.ID, tags[i], manifest)
+			_, _, err := tx.PutTag(team.ID, tags[i], manifest)
 			return err
 		})
 		repos, tags = append(repos, "team"), append(tags, "v1")

@@ -57,6 +57,7 @@ func start(t testing.TB, db *meta.DB) *server {
 	face := dataplane.New(dataplane.Options{
 		Auth:     s.auth,
 		Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
+		Content:  s.content,
 		UploadBegun: func(reg *auth.Registry, repo, id string) (time.Time, bool) {
 			return s.content.In(reg).UploadBegun(repo, id)
 		},

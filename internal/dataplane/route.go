@@ -21,8 +21,13 @@ const (
 	uploads // where uploads begin
 	upload
 	referrers
-	repository // /acr/v1/<name>
-	tag        // /acr/v1/<name>/_tags/<tag>
+	repository   // /acr/v1/<name>
+	tagInfos     // /acr/v1/<name>/_tags
+	tag          // /acr/v1/<name>/_tags/<tag>
+	manifests    // /acr/v1/<name>/_manifests
+	manifestInfo // /acr/v1/<name>/_manifests/<digest>
+	values       // /acr/v1/<name>/_metadata, and below a tag or a manifest
+	value        // …/_metadata/<key>
 	token
 	exchange
 )
@@ -32,6 +37,8 @@ type route struct {
 	kind kind
 	repo string
 	ref  string // tag, digest or upload
+	of   kind   // what values are kept with: repository, tag or manifestInfo
+	key  string // of a value
 }
 
 // operation is what a method does to a kind of path.
@@ -44,12 +51,32 @@ type operation struct {
 }
 
 var operations = map[kind]map[string]operation{
-	ping:       {"GET": {name: "ping", do: (*Face).ping}, "HEAD": {name: "ping", do: (*Face).ping}},
-	catalog:    {"GET": {name: "catalog", do: (*Face).catalog}},
-	tagList:    {"GET": {name: "tags", do: (*Face).tags}},
-	referrers:  {"GET": {name: "referrers", do: (*Face).referrers}},
-	repository: {"DELETE": {name: "repository_delete", do: (*Face).deleteRepository, event: acr.DeleteOperation}},
-	tag:        {"DELETE": {name: "tag_delete", do: (*Face).deleteTag, event: acr.UntagOperation}},
+	ping:      {"GET": {name: "ping", do: (*Face).ping}, "HEAD": {name: "ping", do: (*Face).ping}},
+	catalog:   {"GET": {name: "catalog", do: (*Face).catalog}},
+	tagList:   {"GET": {name: "tags", do: (*Face).tags}},
+	referrers: {"GET": {name: "referrers", do: (*Face).referrers}},
+	repository: {
+		"GET":    {name: "repository_get", do: (*Face).repository},
+		"PATCH":  {name: "repository_patch", do: (*Face).patchRepository},
+		"DELETE": {name: "repository_delete", do: (*Face).deleteRepository, event: acr.DeleteOperation},
+	},
+	tagInfos: {"GET": {name: "tag_list", do: (*Face).tagInfos}},
+	tag: {
+		"GET":    {name: "tag_get", do: (*Face).tag},
+		"PATCH":  {name: "tag_patch", do: (*Face).patchTag},
+		"DELETE": {name: "tag_delete", do: (*Face).deleteTag, event: acr.UntagOperation},
+	},
+	manifests: {"GET": {name: "manifest_list", do: (*Face).manifestInfos}},
+	manifestInfo: {
+		"GET":   {name: "manifest_info", do: (*Face).manifestInfo},
+		"PATCH": {name: "manifest_patch", do: (*Face).patchManifest},
+	},
+	values: {"GET": {name: "metadata_list", do: (*Face).values}},
+	value: {
+		"GET":    {name: "metadata_get", do: (*Face).value},
+		"PUT":    {name: "metadata_put", do: (*Face).putValue},
+		"DELETE": {name: "metadata_delete", do: (*Face).deleteValue},
+	},
 	token: {
 		"GET":  {name: "token", open: true, do: (*Face).tokenByGet},
 		"POST": {name: "token", open: true, do: (*Face).tokenByPost},
@@ -129,18 +156,59 @@ func parseV2(p string) route {
 	return route{}
 }
 
+// parseACR cuts at the first word that begins with _, which no repository's name holds.
 func parseACR(p string) route {
 	if p == "_catalog" {
 		return route{kind: catalog}
 	}
-	rest, last := cutLast(p)
-	if rest, word := cutLast(rest); word == "_tags" && rest != "" && last != "" {
-		return route{kind: tag, repo: rest, ref: last}
+	if p == "" || p[0] == '_' {
+		return route{}
 	}
-	if p == "" || strings.Contains(p, "_") && strings.Contains("/"+p, "/_") {
-		return route{} // the words that begin with _ are the API's own
+	repo, rest, ok := strings.Cut(p, "/_")
+	if !ok {
+		return route{kind: repository, repo: p}
 	}
-	return route{kind: repository, repo: p}
+	word, rest, below := strings.Cut(rest, "/")
+	to := route{kind: repository, repo: repo}
+	switch {
+	case word == "metadata":
+		return parseValue(to, rest, below)
+	case word == "tags" && !below:
+		return route{kind: tagInfos, repo: repo}
+	case word == "manifests" && !below:
+		return route{kind: manifests, repo: repo}
+	case word == "tags":
+		to.kind = tag
+	case word == "manifests":
+		to.kind = manifestInfo
+	default:
+		return route{}
+	}
+	ref, rest, more := strings.Cut(rest, "/")
+	to.ref = ref
+	if ref == "" {
+		return route{}
+	}
+	if !more {
+		return to
+	}
+	word, key, below := strings.Cut(rest, "/")
+	if word != "_metadata" {
+		return route{}
+	}
+	return parseValue(to, key, below)
+}
+
+// parseValue is the route of what is kept with owner: all of it, or what a key names.
+func parseValue(owner route, key string, named bool) route {
+	owner.of, owner.kind, owner.key = owner.kind, values, key
+	if named {
+		owner.kind = value
+	}
+	if named && key == "" {
+		return route{}
+	}
+	return owner
 }
 
 // cutLast cuts at the last slash.

@@ -29,32 +29,45 @@ func TestParse(t *testing.T) {
 		path string
 		want route
 	}{
-		{"/v2", route{ping, "", ""}},
-		{"/v2/", route{ping, "", ""}},
-		{"/v2/_catalog", route{catalog, "", ""}},
-		{"/acr/v1/_catalog", route{catalog, "", ""}},
-		{"/v2/a/tags/list", route{tagList, "a", ""}},
-		{"/v2/tags/list/tags/list", route{tagList, "tags/list", ""}},
-		{"/v2/a/b/manifests/v1", route{manifest, "a/b", "v1"}},
-		{"/v2/manifests/manifests/manifests", route{manifest, "manifests", "manifests"}},
-		{"/v2/a/blobs/uploads/manifests/v1", route{manifest, "a/blobs/uploads", "v1"}},
-		{"/v2/a/manifests/" + d, route{manifest, "a", d}},
-		{"/v2/a/blobs/" + d, route{blob, "a", d}},
-		{"/v2/a/blobs/uploads", route{uploads, "a", ""}},
-		{"/v2/a/blobs/uploads/", route{uploads, "a", ""}},
-		{"/v2/a/blobs/uploads/id", route{upload, "a", "id"}},
-		{"/v2/a/referrers/" + d, route{referrers, "a", d}},
-		{"/v2/a//b/manifests/v1", route{manifest, "a//b", "v1"}},
-		{"/v2/../manifests/v1", route{manifest, "..", "v1"}},
-		{"/acr/v1/a/b", route{repository, "a/b", ""}},
-		{"/acr/v1/a_b", route{repository, "a_b", ""}},
-		{"/acr/v1/a/_tags/v1", route{tag, "a", "v1"}},
-		{"/acr/v1/_tags/_tags/v1", route{tag, "_tags", "v1"}},
-		{"/acr/v1/a/_manifests/v1", route{}},
+		{"/v2", route{kind: ping, repo: "", ref: ""}},
+		{"/v2/", route{kind: ping, repo: "", ref: ""}},
+		{"/v2/_catalog", route{kind: catalog, repo: "", ref: ""}},
+		{"/acr/v1/_catalog", route{kind: catalog, repo: "", ref: ""}},
+		{"/v2/a/tags/list", route{kind: tagList, repo: "a", ref: ""}},
+		{"/v2/tags/list/tags/list", route{kind: tagList, repo: "tags/list", ref: ""}},
+		{"/v2/a/b/manifests/v1", route{kind: manifest, repo: "a/b", ref: "v1"}},
+		{"/v2/manifests/manifests/manifests", route{kind: manifest, repo: "manifests", ref: "manifests"}},
+		{"/v2/a/blobs/uploads/manifests/v1", route{kind: manifest, repo: "a/blobs/uploads", ref: "v1"}},
+		{"/v2/a/manifests/" + d, route{kind: manifest, repo: "a", ref: d}},
+		{"/v2/a/blobs/" + d, route{kind: blob, repo: "a", ref: d}},
+		{"/v2/a/blobs/uploads", route{kind: uploads, repo: "a", ref: ""}},
+		{"/v2/a/blobs/uploads/", route{kind: uploads, repo: "a", ref: ""}},
+		{"/v2/a/blobs/uploads/id", route{kind: upload, repo: "a", ref: "id"}},
+		{"/v2/a/referrers/" + d, route{kind: referrers, repo: "a", ref: d}},
+		{"/v2/a//b/manifests/v1", route{kind: manifest, repo: "a//b", ref: "v1"}},
+		{"/v2/../manifests/v1", route{kind: manifest, repo: "..", ref: "v1"}},
+		{"/acr/v1/a/b", route{kind: repository, repo: "a/b", ref: ""}},
+		{"/acr/v1/a_b", route{kind: repository, repo: "a_b", ref: ""}},
+		{"/acr/v1/a/_tags/v1", route{kind: tag, repo: "a", ref: "v1"}},
+		{"/acr/v1/_tags/_tags/v1", route{}},
+		{"/acr/v1/a/_tags", route{kind: tagInfos, repo: "a"}},
+		{"/acr/v1/a/_tags/", route{}},
+		{"/acr/v1/a/_tags/v1/", route{}},
+		{"/acr/v1/a/_tags/_metadata", route{kind: tag, repo: "a", ref: "_metadata"}},
+		{"/acr/v1/a/b/_manifests", route{kind: manifests, repo: "a/b"}},
+		{"/acr/v1/a/_manifests/v1", route{kind: manifestInfo, repo: "a", ref: "v1"}},
+		{"/acr/v1/a/_manifests/" + d, route{kind: manifestInfo, repo: "a", ref: d}},
+		{"/acr/v1/a/_metadata", route{kind: values, of: repository, repo: "a"}},
+		{"/acr/v1/a/_metadata/", route{}},
+		{"/acr/v1/a/_metadata/k/l", route{kind: value, of: repository, repo: "a", key: "k/l"}},
+		{"/acr/v1/a/_tags/v1/_metadata", route{kind: values, of: tag, repo: "a", ref: "v1"}},
+		{"/acr/v1/a/_manifests/" + d + "/_metadata/k", route{kind: value, of: manifestInfo, repo: "a", ref: d, key: "k"}},
+		{"/acr/v1/a/_tags/v1/_other", route{}},
+		{"/acr/v1/a/_other", route{}},
 		{"/acr/v1/", route{}},
 		{"/acr/v1", route{}},
-		{"/oauth2/token", route{token, "", ""}},
-		{"/oauth2/exchange", route{exchange, "", ""}},
+		{"/oauth2/token", route{kind: token, repo: "", ref: ""}},
+		{"/oauth2/exchange", route{kind: exchange, repo: "", ref: ""}},
 		{"/oauth2/exchange/", route{}},
 		{"/v2/a", route{}},
 		{"/v2/a/manifests/", route{}},
@@ -92,6 +105,16 @@ func (r route) write() string {
 		return "/acr/v1/" + r.repo
 	case tag:
 		return "/acr/v1/" + r.repo + "/_tags/" + r.ref
+	case tagInfos:
+		return "/acr/v1/" + r.repo + "/_tags"
+	case manifests:
+		return "/acr/v1/" + r.repo + "/_manifests"
+	case manifestInfo:
+		return "/acr/v1/" + r.repo + "/_manifests/" + r.ref
+	case values:
+		return route{kind: r.of, repo: r.repo, ref: r.ref}.write() + "/_metadata"
+	case value:
+		return route{kind: r.of, repo: r.repo, ref: r.ref}.write() + "/_metadata/" + r.key
 	case token:
 		return "/oauth2/token"
 	}
@@ -120,10 +143,14 @@ func FuzzParse(f *testing.F) {
 		for kind := ping; kind <= token; kind++ {
 			want := route{kind: kind}
 			switch kind {
-			case tagList, uploads, repository:
+			case tagList, uploads, repository, tagInfos, manifests:
 				want.repo = repo
-			case manifest, blob, upload, referrers, tag:
+			case manifest, blob, upload, referrers, tag, manifestInfo:
 				want.repo, want.ref = repo, ref
+			case values:
+				want.of, want.repo = repository, repo
+			case value:
+				want.of, want.repo, want.ref, want.key = tag, repo, ref, ref
 			}
 			if kind == blob && ref == "uploads" {
 				continue // the word is taken; no digest is like it

@@ -33,7 +33,7 @@ func benchEach(b *testing.B, fn func(b *testing.B, db *meta.DB, registry int64))
 						Repository: repository, Digest: digestOf(body), MediaType: oci.TypeImage, Body: []byte(body),
 					}, nil)
 					if err == nil {
-						_, err = tx.PutTag(repository, fmt.Sprint("v", i), id)
+						_, _, err = tx.PutTag(repository, fmt.Sprint("v", i), id)
 					}
 					if err != nil {
 						return err

@@ -3,6 +3,7 @@ package meta
 import (
 	"time"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/oci"
 )
@@ -10,19 +11,20 @@ import (
 // Blob is a blob of a registry as one repository has it.
 type Blob struct {
 	Digest oci.Digest
-	Size   int64  // bytes
-	Object string // the bucket's key; "" for one whose bytes are in its row
-	Body   []byte // those bytes
-	Idle   int64  // 0 while a manifest of the repository names it, else since when none does, in microseconds
+	Size   int64     // bytes
+	Object string    // the bucket's key; "" for one whose bytes are in its row
+	Body   []byte    // those bytes
+	Idle   int64     // 0 while a manifest of the repository names it, else since when none does, in microseconds
+	Locks  acr.Locks // of the repository
 }
 
 // Blob finds a blob in a repository; found is false where it or the repository is missing.
 func (tx *Tx) Blob(registry int64, repo string, d oci.Digest) (b Blob, found bool, err error) {
 	b.Digest = d
-	found, err = tx.one(`SELECT b.size, COALESCE(b.object, ''), b.body, s.idle FROM repository r
+	found, err = tx.one(`SELECT b.size, COALESCE(b.object, ''), b.body, s.idle, r.locks FROM repository r
 		JOIN membership s ON s.repository = r.id AND s.digest = ?
 		JOIN blob b ON b.registry = r.registry AND b.digest = s.digest
-		WHERE r.registry = ? AND r.name = ?`, []any{digest(d), registry, repo}, &b.Size, &b.Object, &b.Body, &b.Idle)
+		WHERE r.registry = ? AND r.name = ?`, []any{digest(d), registry, repo}, &b.Size, &b.Object, &b.Body, &b.Idle, (*int64)(&b.Locks))
 	return b, found, err
 }
 

@@ -3,6 +3,7 @@ package meta
 import (
 	"time"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/oci"
 )
@@ -14,6 +15,7 @@ type Repository struct {
 	Name             string
 	Created, Updated time.Time
 	Manifests, Tags  int64
+	Locks            acr.Locks
 }
 
 // NameUnknown is the error for a repository that is not there.
@@ -24,14 +26,20 @@ func NameUnknown(name string) error {
 // Repository finds a repository, listed or not. Errors: NAME_UNKNOWN.
 func (tx *Tx) Repository(registry int64, name string) (Repository, error) {
 	r := Repository{Registry: registry, Name: name}
-	var created, updated int64
-	found, err := tx.one("SELECT id, created, updated, manifests, tags FROM repository WHERE registry = ? AND name = ?",
-		[]any{registry, name}, &r.ID, &created, &updated, &r.Manifests, &r.Tags)
+	found, err := tx.repository(&r)
 	if err == nil && !found {
 		err = NameUnknown(name)
 	}
-	r.Created, r.Updated = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
 	return r, err
+}
+
+// repository reads the row that r names.
+func (tx *Tx) repository(r *Repository) (found bool, err error) {
+	var created, updated int64
+	found, err = tx.one("SELECT id, created, updated, manifests, tags, locks FROM repository WHERE registry = ? AND name = ?",
+		[]any{r.Registry, r.Name}, &r.ID, &created, &updated, &r.Manifests, &r.Tags, (*int64)(&r.Locks))
+	r.Created, r.Updated = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
+	return found, err
 }
 
 // MakeRepository finds a repository's number or makes it.
@@ -52,22 +60,30 @@ func (tx *Tx) MakeRepository(registry int64, name string) (int64, error) {
 	return id, err
 }
 
-// Repositories lists the names of repositories that have a manifest, in byte order.
+// Repositories lists the names of repositories that have a manifest and are not hidden, in byte order.
 func (tx *Tx) Repositories(registry int64, after string, limit int) ([]string, error) {
-	return list[string](tx, `SELECT name FROM repository WHERE registry = ? AND name > ? AND manifests > 0
+	return list[string](tx, `SELECT name FROM repository WHERE registry = ? AND name > ? AND manifests > 0 AND (locks & 4) = 0
 		ORDER BY name LIMIT ?`, registry, after, limit)
 }
 
-// Tags lists a repository's tags in byte order.
+// Tags lists a repository's tags that are not hidden, in byte order.
 func (tx *Tx) Tags(repository int64, after string, limit int) ([]string, error) {
-	return list[string](tx, "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?", repository, after, limit)
+	return list[string](tx, "SELECT name FROM tag WHERE repository = ? AND name > ? AND (locks & 4) = 0 ORDER BY name LIMIT ?", repository, after, limit)
 }
 
-// Count moves a repository's counters and its time of update.
+// Count moves a repository's counters and its time of update. With its first manifest a repository begins, with its last one it
+// ends: its locks and values go with it.
 func (tx *Tx) Count(repository int64, manifests, tags int) error {
-	_, err := tx.exec("UPDATE repository SET manifests = manifests + ?, tags = tags + ?, updated = ? WHERE id = ?",
-		manifests, tags, tx.now(), repository)
-	return err
+	now := tx.now()
+	var left int64
+	found, err := tx.one(`UPDATE repository SET manifests = manifests + ?, tags = tags + ?, updated = ?,
+		created = CASE WHEN manifests = 0 AND CAST(? AS BIGINT) > 0 THEN ? ELSE created END,
+		locks = CASE WHEN manifests + ? > 0 THEN locks ELSE 0 END WHERE id = ? RETURNING manifests`,
+		[]any{manifests, tags, now, manifests, now, manifests, repository}, &left)
+	if err != nil || !found || left > 0 || manifests == 0 {
+		return err
+	}
+	return tx.forgetMetadata(Owner{Repository: repository})
 }
 
 // EmptyRepositories lists a registry's repositories in which nothing is left and nothing happened since before, by number.
@@ -93,6 +109,8 @@ type Manifest struct {
 	Subject      oci.Digest
 	Created      time.Time
 	Body         []byte
+	Locks        acr.Locks // what is read for a pull: those of its repository and tag too
+	Description
 }
 
 const manifestColumns = "m.id, m.repository, m.digest, m.media_type, m.artifact_type, m.subject, m.created, m.body"
@@ -109,25 +127,26 @@ func (tx *Tx) manifest(query string, args ...any) (Manifest, bool, error) {
 // ManifestByTag finds what a tag points to: digest, media type and bytes, which is what is read most. found is false where tag
 // or repository is missing.
 func (tx *Tx) ManifestByTag(registry int64, repo, tag string) (m Manifest, found bool, err error) {
-	found, err = tx.one(`SELECT m.digest, m.media_type, m.body FROM repository r JOIN tag t ON t.repository = r.id
+	found, err = tx.one(`SELECT m.digest, m.media_type, m.body, r.locks | t.locks | m.locks FROM repository r JOIN tag t ON t.repository = r.id
 		JOIN manifest m ON m.id = t.manifest WHERE r.registry = ? AND r.name = ? AND t.name = ?`, []any{registry, repo, tag},
-		(*digest)(&m.Digest), &m.MediaType, &m.Body)
+		(*digest)(&m.Digest), &m.MediaType, &m.Body, (*int64)(&m.Locks))
 	return m, found, err
 }
 
 // ManifestBody is ManifestByTag for a digest.
 func (tx *Tx) ManifestBody(registry int64, repo string, d oci.Digest) (m Manifest, found bool, err error) {
 	m.Digest = d
-	found, err = tx.one(`SELECT m.media_type, m.body FROM repository r JOIN manifest m ON m.repository = r.id
-		WHERE r.registry = ? AND r.name = ? AND m.digest = ?`, []any{registry, repo, digest(d)}, &m.MediaType, &m.Body)
+	found, err = tx.one(`SELECT m.media_type, m.body, r.locks | m.locks FROM repository r JOIN manifest m ON m.repository = r.id
+		WHERE r.registry = ? AND r.name = ? AND m.digest = ?`, []any{registry, repo, digest(d)}, &m.MediaType, &m.Body, (*int64)(&m.Locks))
 	return m, found, err
 }
 
-// TagDigest is where a tag points to; "" where tag or repository is missing.
-func (tx *Tx) TagDigest(registry int64, repo, tag string) (d oci.Digest, err error) {
-	_, err = tx.one(`SELECT m.digest FROM repository r JOIN tag t ON t.repository = r.id JOIN manifest m ON m.id = t.manifest
-		WHERE r.registry = ? AND r.name = ? AND t.name = ?`, []any{registry, repo, tag}, (*digest)(&d))
-	return d, err
+// TagDigest is where a tag points to, with the locks on the way; "" where tag or repository is missing.
+func (tx *Tx) TagDigest(registry int64, repo, tag string) (d oci.Digest, l acr.Locks, err error) {
+	_, err = tx.one(`SELECT m.digest, r.locks | t.locks | m.locks FROM repository r JOIN tag t ON t.repository = r.id
+		JOIN manifest m ON m.id = t.manifest WHERE r.registry = ? AND r.name = ? AND t.name = ?`, []any{registry, repo, tag},
+		(*digest)(&d), (*int64)(&l))
+	return d, l, err
 }
 
 // ManifestByDigest finds a manifest; found is false where it or its repository is missing.
@@ -136,19 +155,22 @@ func (tx *Tx) ManifestByDigest(registry int64, repo string, d oci.Digest) (m Man
 		WHERE r.registry = ? AND r.name = ? AND m.digest = ?`, registry, repo, digest(d))
 }
 
-// ManifestID is a manifest's number in a repository, with its subject; 0 where it is missing.
-func (tx *Tx) ManifestID(repository int64, d oci.Digest) (id int64, subject oci.Digest, err error) {
-	_, err = tx.one("SELECT id, subject FROM manifest WHERE repository = ? AND digest = ?", []any{repository, digest(d)},
-		&id, (*digest)(&subject))
-	return id, subject, err
+// FindManifest finds a manifest's number, subject and locks; the number is 0 where it is missing.
+func (tx *Tx) FindManifest(repository int64, d oci.Digest) (Manifest, error) {
+	m := Manifest{Repository: repository, Digest: d}
+	_, err := tx.one("SELECT id, subject, locks FROM manifest WHERE repository = ? AND digest = ?", []any{repository, digest(d)},
+		&m.ID, (*digest)(&m.Subject), (*int64)(&m.Locks))
+	return m, err
 }
 
 // PutManifest stores a manifest that is not there yet, with what it names, and gives its number.
 func (tx *Tx) PutManifest(m Manifest, names []oci.Digest) (int64, error) {
 	var id int64
-	_, err := tx.one(`INSERT INTO manifest (repository, digest, media_type, artifact_type, subject, created, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-		[]any{m.Repository, digest(m.Digest), m.MediaType, m.ArtifactType, digest(m.Subject), tx.now(), m.Body}, &id)
+	now := tx.now()
+	_, err := tx.one(`INSERT INTO manifest (repository, digest, media_type, artifact_type, subject, created, updated, body,
+		size, architecture, os, config_type, children) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		[]any{m.Repository, digest(m.Digest), m.MediaType, m.ArtifactType, digest(m.Subject), now, now, m.Body,
+			m.Size, m.Architecture, m.OS, m.ConfigType, m.Children}, &id)
 	if err != nil {
 		return 0, err
 	}
@@ -176,8 +198,17 @@ func (tx *Tx) DeleteManifest(repository, id int64) (tags []string, was Manifest,
 	if _, err := tx.exec("DELETE FROM reference WHERE manifest = ?", id); err != nil {
 		return nil, was, err
 	}
-	_, err = tx.one("DELETE FROM manifest WHERE id = ? RETURNING media_type, artifact_type", []any{id}, &was.MediaType, &was.ArtifactType)
-	return tags, was, err
+	var d oci.Digest
+	if _, err = tx.one("DELETE FROM manifest WHERE id = ? RETURNING digest, media_type, artifact_type", []any{id},
+		(*digest)(&d), &was.MediaType, &was.ArtifactType); err != nil {
+		return nil, was, err
+	}
+	for _, tag := range tags {
+		if err := tx.forgetMetadata(Owner{Repository: repository, Tag: tag}); err != nil {
+			return nil, was, err
+		}
+	}
+	return tags, was, tx.forgetMetadata(Owner{Repository: repository, Digest: string(d)})
 }
 
 // Manifests gives the first manifests of a repository after a digest, without their bytes.
@@ -187,12 +218,12 @@ func (tx *Tx) Manifests(repository int64, afterDigest string, limit int) ([]Mani
 		return nil, err
 	}
 	var out []Manifest
-	err = tx.each(`SELECT id, digest, media_type, subject FROM manifest WHERE repository = ? AND digest > ?
+	err = tx.each(`SELECT id, digest, media_type, subject, locks FROM manifest WHERE repository = ? AND digest > ?
 		ORDER BY digest LIMIT ?`, []any{repository, from, limit}, func(scan func(...any) error) error {
 		m := Manifest{Repository: repository}
 		out = append(out, m)
 		last := &out[len(out)-1]
-		return scan(&last.ID, (*digest)(&last.Digest), &last.MediaType, (*digest)(&last.Subject))
+		return scan(&last.ID, (*digest)(&last.Digest), &last.MediaType, (*digest)(&last.Subject), (*int64)(&last.Locks))
 	})
 	return out, err
 }
@@ -205,7 +236,7 @@ func (tx *Tx) Referrers(registry int64, repo string, subject oci.Digest, artifac
 		return nil, err
 	}
 	query := "SELECT " + manifestColumns + ` FROM repository r JOIN manifest m ON m.repository = r.id
-		WHERE r.registry = ? AND r.name = ? AND m.subject = ? AND m.digest > ?`
+		WHERE r.registry = ? AND r.name = ? AND m.subject = ? AND m.digest > ? AND (m.locks & 4) = 0`
 	args := []any{registry, repo, digest(subject), from}
 	if artifactType != "" {
 		query += " AND m.artifact_type = ?"
@@ -226,30 +257,30 @@ func (tx *Tx) Referrers(registry int64, repo string, subject oci.Digest, artifac
 	return out, err
 }
 
-// ReferrersOf lists the numbers and digests of manifests whose subject is d, in one repository, at most limit.
+// ReferrersOf lists the numbers, digests and locks of manifests whose subject is d, in one repository, at most limit.
 func (tx *Tx) ReferrersOf(repository int64, subject oci.Digest, limit int) ([]Manifest, error) {
 	var out []Manifest
-	err := tx.each("SELECT id, digest FROM manifest WHERE repository = ? AND subject = ? LIMIT ?", []any{repository, digest(subject), limit},
+	err := tx.each("SELECT id, digest, locks FROM manifest WHERE repository = ? AND subject = ? LIMIT ?", []any{repository, digest(subject), limit},
 		func(scan func(...any) error) error {
 			m := Manifest{Repository: repository, Subject: subject}
-			err := scan(&m.ID, (*digest)(&m.Digest))
+			err := scan(&m.ID, (*digest)(&m.Digest), (*int64)(&m.Locks))
 			out = append(out, m)
 			return err
 		})
 	return out, err
 }
 
-// PutTag points a tag at a manifest and tells where it pointed before; "" where it is new.
-func (tx *Tx) PutTag(repository int64, name string, manifest int64) (previous oci.Digest, err error) {
-	if _, err := tx.one("SELECT m.digest FROM tag t JOIN manifest m ON m.id = t.manifest WHERE t.repository = ? AND t.name = ?",
-		[]any{repository, name}, (*digest)(&previous)); err != nil {
-		return "", err
+// PutTag points a tag at a manifest and tells where it pointed before, "" where it is new, and its locks.
+func (tx *Tx) PutTag(repository int64, name string, manifest int64) (previous oci.Digest, l acr.Locks, err error) {
+	if _, err := tx.one("SELECT m.digest, t.locks FROM tag t JOIN manifest m ON m.id = t.manifest WHERE t.repository = ? AND t.name = ?",
+		[]any{repository, name}, (*digest)(&previous), (*int64)(&l)); err != nil {
+		return "", 0, err
 	}
 	now := tx.now()
 	_, err = tx.exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`,
 		repository, name, manifest, now, now)
-	return previous, err
+	return previous, l, err
 }
 
 // DeleteTag removes a tag and tells where it pointed; "" where there was none.
@@ -258,8 +289,10 @@ func (tx *Tx) DeleteTag(repository int64, name string) (was oci.Digest, err erro
 		[]any{repository, name}, (*digest)(&was)); err != nil {
 		return "", err
 	}
-	_, err = tx.exec("DELETE FROM tag WHERE repository = ? AND name = ?", repository, name)
-	return was, err
+	if _, err = tx.exec("DELETE FROM tag WHERE repository = ? AND name = ?", repository, name); err != nil {
+		return "", err
+	}
+	return was, tx.forgetMetadata(Owner{Repository: repository, Tag: name})
 }
 
 // AllRepositories lists names in byte order, those too that hold no manifest.

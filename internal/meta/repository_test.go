@@ -177,7 +177,7 @@ func TestTagsComeInByteOrder(t *testing.T) {
 				return err
 			}
 			for _, i := range rng.Perm(len(adversarial)) {
-				if _, err := tx.PutTag(repository, adversarial[i], id); err != nil {
+				if _, _, err := tx.PutTag(repository, adversarial[i], id); err != nil {
 					return err
 				}
 				// Repository names have no upper case; the store does not know, and the catalog's order is tried with the same.
@@ -249,7 +249,7 @@ func TestTags(t *testing.T) {
 				manifest int64
 				want     oci.Digest
 			}{{one, ""}, {two, digestOf("one")}, {two, digestOf("two")}, {one, digestOf("two")}} {
-				if got, err := tx.PutTag(repository, "v1", step.manifest); got != step.want || err != nil {
+				if got, _, err := tx.PutTag(repository, "v1", step.manifest); got != step.want || err != nil {
 					t.Errorf("step %d: the tag was at %q: %v", i, got, err)
 				}
 			}
@@ -260,11 +260,11 @@ func TestTags(t *testing.T) {
 			if err != nil || !found || m.Digest != digestOf("one") || string(m.Body) != "one" {
 				t.Errorf("got %+v, %t, %v", m, found, err)
 			}
-			if d, err := tx.TagDigest(registry, "app", "v1"); d != digestOf("one") || err != nil {
+			if d, _, err := tx.TagDigest(registry, "app", "v1"); d != digestOf("one") || err != nil {
 				t.Errorf("it points to %q: %v", d, err)
 			}
 			for _, miss := range [][2]string{{"app", "v2"}, {"other", "v1"}, {"app", "V1"}} {
-				if d, err := tx.TagDigest(registry, miss[0], miss[1]); d != "" || err != nil {
+				if d, _, err := tx.TagDigest(registry, miss[0], miss[1]); d != "" || err != nil {
 					t.Errorf("%s points to %q: %v", miss, d, err)
 				}
 				if _, found, err := tx.ManifestByTag(registry, miss[0], miss[1]); found || err != nil {
@@ -327,12 +327,12 @@ func TestManifests(t *testing.T) {
 			if _, found, err := tx.ManifestBody(registry, "other", sha512); found || err != nil {
 				t.Errorf("the bytes of one in a repository that is not there: %t, %v", found, err)
 			}
-			if got, _, err := tx.ManifestID(repository, sha512); got != id || err != nil {
-				t.Errorf("its number is %d, not %d: %v", got, id, err)
+			if got, err := tx.FindManifest(repository, sha512); got.ID != id || err != nil {
+				t.Errorf("its number is %d, not %d: %v", got.ID, id, err)
 			}
-			got, _, err := tx.ManifestID(repository, digestOf("other"))
-			if got != 0 {
-				t.Errorf("one that is not there has number %d", got)
+			got, err := tx.FindManifest(repository, digestOf("other"))
+			if got.ID != 0 {
+				t.Errorf("one that is not there has number %d", got.ID)
 			}
 			return err
 		})
@@ -442,11 +442,11 @@ func TestDeleteManifest(t *testing.T) {
 				return err
 			}
 			for _, tag := range []string{"b", "a"} {
-				if _, err := tx.PutTag(repository, tag, one); err != nil {
+				if _, _, err := tx.PutTag(repository, tag, one); err != nil {
 					return err
 				}
 			}
-			_, err = tx.PutTag(repository, "c", two)
+			_, _, err = tx.PutTag(repository, "c", two)
 			return err
 		})
 		idle := func(repo string, d oci.Digest) (since int64) {

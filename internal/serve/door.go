@@ -53,6 +53,7 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 		data: dataplane.New(dataplane.Options{
 			Auth:     s.auth,
 			Contents: func(reg *auth.Registry) oci.Registry { return s.content.In(reg) },
+			Content:  s.content,
 			UploadBegun: func(reg *auth.Registry, repo, id string) (time.Time, bool) {
 				return s.content.In(reg).UploadBegun(repo, id)
 			},

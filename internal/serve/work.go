@@ -25,6 +25,9 @@ func (s *Server) work(ctx context.Context) error {
 	}
 	q.Every("fold-sizes", "@every 20s", func(ctx context.Context) error { return s.content.FoldSizes(auth.As(ctx, auth.System("collector"))) })
 	q.Every("recount-sizes", "@every 24h", func(ctx context.Context) error { return s.content.RecountSizes(auth.As(ctx, auth.System("collector"))) })
+	q.Every("describe-manifests", "@every 10m", func(ctx context.Context) error {
+		return s.content.DescribeManifests(auth.As(ctx, auth.System("collector")))
+	})
 	if age := s.config.Tokens.KeyRotation; age > 0 {
 		q.Every("rotate-keys", "@every 1h", func(ctx context.Context) error {
 			ctx = auth.As(ctx, auth.System("rotation"))
