@@ -1,9 +1,11 @@
 package test
 
 import (
+	"errors"
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +32,10 @@ func startDocker(t *testing.T, to target, env ...string) docker {
 	t.Cleanup(func() {
 		if err := p.signal(15, 20*time.Second); err != nil {
 			t.Errorf("dockerd: %v\n%s", err, tail(p.log))
+		}
+		// Where a container had the host's network, the daemon leaves it mounted.
+		if err := syscall.Unmount(sh.path("exec", "netns", "default"), syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.EINVAL) {
+			t.Error(err)
 		}
 	})
 	within(t, 30*time.Second, func() error {

@@ -149,9 +149,13 @@ func devClientHelp() string {
 	return b.String()
 }
 
-// azureConfig is a folder for az's configuration and tokens, which is another for each server, and never the user's.
-func (a *app) azureConfig(authority []byte) string {
-	sum := sha256.Sum256(authority)
+// azureConfig is a folder for az's configuration and tokens: another for each server and each az, since versions do not read
+// one another's files, and never the user's.
+func (a *app) azureConfig(authority []byte, az string) string {
+	if path, err := exec.LookPath(az); err == nil {
+		az = path
+	}
+	sum := sha256.Sum256(append([]byte(az+"\x00"), authority...))
 	return filepath.Join(a.configDir(), "dev", hex.EncodeToString(sum[:6]), "azure")
 }
 
@@ -171,12 +175,12 @@ func (set *devFlags) flags(cmd *cobra.Command) {
 }
 
 // settle reads the authority, and says where az is to keep what it keeps.
-func (a *app) settle(ctx context.Context, s *surroundings, set devFlags) (err error) {
+func (a *app) settle(ctx context.Context, s *surroundings, set devFlags, az string) (err error) {
 	if s.authority, err = a.authority(ctx); err != nil {
 		return err
 	}
 	if !set.ownAzure {
-		s.azure = a.azureConfig(s.authority)
+		s.azure = a.azureConfig(s.authority, az)
 	}
 	addr, err := a.addresses()
 	s.dev = addr.Dev && addr.HTTPS == s.To
@@ -221,7 +225,11 @@ func (a *app) devExec() *cobra.Command {
 }
 
 func (a *app) execIn(ctx context.Context, s surroundings, set devFlags, command []string) error {
-	if err := a.settle(ctx, &s, set); err != nil {
+	az := "az"
+	if filepath.Base(command[0]) == az {
+		az = command[0]
+	}
+	if err := a.settle(ctx, &s, set, az); err != nil {
 		return err
 	}
 	env, err := s.variables(set.client)
@@ -281,7 +289,7 @@ func (a *app) devEnv() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.settle(cmd.Context(), &s, set); err != nil {
+			if err := a.settle(cmd.Context(), &s, set, "az"); err != nil {
 				return err
 			}
 			env, err := s.variables(set.client)

@@ -124,7 +124,7 @@ func (s *Server) welcomeText() string {
 			fmt.Fprintf(&b, "  trust: %s admin ca export --data %s\n", os.Args[0], s.config.Data)
 		}
 	}
-	name, note := dockerName(host)
+	name, note := dockerName(host, s.loginServer(s.config.DefaultRegistry))
 	fmt.Fprintf(&b, "\nTry it:\n\n%s  docker login %s --username %s\n    %s", note, name, s.config.DefaultRegistry, s.welcome)
 	fmt.Fprintf(&b, "  docker pull busybox\n  docker tag busybox %s/hello:v1\n  docker push %s/hello:v1\n\n%s", name, name, s.owner)
 	if s.config.Dev && at.HTTPS != "" {
@@ -135,8 +135,8 @@ func (s *Server) welcomeText() string {
 }
 
 // dockerName is how docker calls a listener: it takes no IPv6 address. Where localhost leads to the listener it is that;
-// else, for such an address, a name that is to be made, of which the note tells.
-func dockerName(addr string) (name, note string) {
+// else, for such an address, the login server's name, which is to lead there: the note tells how.
+func dockerName(addr, loginServer string) (name, note string) {
 	host, port, err := net.SplitHostPort(addr)
 	ip, ipErr := netip.ParseAddr(host)
 	if err != nil || ipErr != nil {
@@ -152,7 +152,7 @@ func dockerName(addr string) (name, note string) {
 	if ip.IsUnspecified() {
 		ip = netip.IPv6Loopback()
 	}
-	return "acre.internal:" + port, fmt.Sprintf("  echo '%s acre.internal' >> /etc/hosts   # docker takes no IPv6 address\n", ip)
+	return net.JoinHostPort(loginServer, port), fmt.Sprintf("  echo '%s %s' >> /etc/hosts   # docker takes no IPv6 address\n", ip, loginServer)
 }
 
 // leads tells whether who connects to a name comes to the listener at an address.
