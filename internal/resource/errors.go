@@ -54,6 +54,9 @@ var (
 	notAvailable    = fault.Code{Kind: fault.Unsupported, Name: "FeatureNotAvailable"}
 )
 
+// Of imports.
+var exportsDisabled = fault.Code{Kind: fault.Disallowed, Name: "ExportPolicyDisabled"}
+
 // Of locks and tags.
 var (
 	scopeLocked      = fault.Code{Kind: fault.Disallowed, Name: "ScopeLocked"}

@@ -177,6 +177,11 @@ func (s *Service) run(ctx context.Context, name string) error {
 	if w := s.workers[strings.ToLower(o.Type)]; w != nil {
 		err = w.doing(ctx, o)
 	}
+	if errors.Is(err, errLater) {
+		return s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
+			return tx.EnqueueAt(acr.RunOperation{Name: name}, s.opt.DB.Now().Add(importsLater))
+		})
+	}
 	if ctx.Err() != nil || passing(err) && s.opt.DB.Now().Sub(o.StartedAt) < operationLimit {
 		return err
 	}
@@ -210,6 +215,11 @@ func (s *Service) end(ctx context.Context, name string, why error) error {
 		}
 		if w := s.workers[strings.ToLower(o.Type)]; w != nil {
 			if err := w.ended(ctx, tx, o); err != nil {
+				return err
+			}
+		}
+		if o.Secret {
+			if err := tx.DeleteSecret(o.SecretName()); err != nil {
 				return err
 			}
 		}

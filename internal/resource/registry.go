@@ -22,6 +22,7 @@ func (s *Service) registries() *Kind[acr.Registry] {
 		complete: s.completeRegistry,
 		check:    s.checkRegistry,
 		release:  s.releaseRegistry,
+		work:     s.workRegistry,
 		// Its contents are handed over in the same transaction; who asks is told so.
 		leave: func(*Change[acr.Registry]) acr.Operation { return acr.Operation{Verb: acr.OnDelete} },
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	Tiers acr.Tiers
 	// Identities keeps the service principals of managed identities; nil: there are none.
 	Identities Identities
+	// Importer copies what is imported; nil: nothing can be.
+	Importer Importer
 	// Wake tells the queue that there is work; nil: it looks by itself.
 	Wake func()
 	// Domains proves control over custom domains and gets their certificates; nil: none can be added.
@@ -56,6 +58,7 @@ type Service struct {
 	installation Installation
 	workers      map[string]worker // by type in lower case
 	inOrder      []worker          // as they were enlisted
+	importing    chan struct{}     // those under way here
 
 	Groups           *Kind[acr.ResourceGroup]
 	Registries       *Kind[acr.Registry]
@@ -94,7 +97,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	if opt.Tiers == nil {
 		opt.Tiers = acr.DefaultTiers()
 	}
-	s := &Service{opt: opt}
+	s := &Service{opt: opt, importing: make(chan struct{}, importsAtOnce)}
 	s.kinds()
 	s.tracks()
 	err = opt.DB.Update(ctx, func(tx *meta.Tx) error {
