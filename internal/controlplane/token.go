@@ -145,7 +145,7 @@ func encodeToken(c *call, kept resource.Kept[acr.Token]) any {
 		out.Properties.Credentials.Certificates = append(out.Properties.Credentials.Certificates,
 			certificateWire{cert.Name, cert.Expiry, cert.Thumbprint, cert.PEM})
 	}
-	if !kept.LastUsed.IsZero() {
+	if !kept.LastUsed.Before(t.CreatedAt) { // else it was another of the same name
 		out.Properties.Acre.LastUsedTime = wireTime(kept.LastUsed)
 	}
 	return out
