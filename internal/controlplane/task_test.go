@@ -194,6 +194,7 @@ func TestWireAgentPool(t *testing.T) {
 		}
 		r.run("GET", one, nil)
 		r.run("PATCH", one, properties(object{"count": 1}))
+		s.refused(409, "ResourceInUse", "is being deleted", "PUT", reg+"/tasks/toolate", encodedTask(object{"agentPoolName": "builders"}))
 		s.work()
 		r.run("GET", s.path(gone.header.Get("Location")), nil)
 		r.run("GET", one, nil)

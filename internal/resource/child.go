@@ -31,11 +31,8 @@ func (s *Service) releaseChildren(tx *meta.Tx, in Parent) error {
 	)
 }
 
-// heldByChildren refuses to take from a registry what lies in it needs.
+// heldByChildren refuses to take from a registry that is there what lies in it needs.
 func (s *Service) heldByChildren(c *Change[acr.Registry]) error {
-	if c.Old == nil {
-		return nil
-	}
 	in, r := Parent{ID: s.IDOf(c.New), Registry: c.New}, c.New
 	if c.Old.Policies.ExportOff != r.Policies.ExportOff && r.Policies.ExportOff {
 		err := everyChild(c.tx, in, func(p acr.ExportPipeline) (string, error) {

@@ -85,6 +85,10 @@ func missingGroup(name string) error {
 	return fault.New(groupNotFound, "Resource group '%s' could not be found.", name)
 }
 
+func closingGroup(id arm.ID) error {
+	return fault.New(groupClosing, "The resource group '%s' is in deprovisioning state and cannot perform this operation.", id.Group)
+}
+
 func missingSubscription(id string) error {
 	return fault.New(subscriptionNotFound, "The subscription '%s' could not be found.", id)
 }

@@ -36,7 +36,7 @@ type Kind[R acr.Resource] struct {
 	// that it waits. leave says the same of a removal, once it is done. The zero operation is none.
 	start func(c *Change[R]) acr.Operation
 	leave func(c *Change[R]) acr.Operation
-	// drain refuses to begin a removal that takes longer than its answer; where it is set, the resource stays, as Deleting, until
+	// drain refuses a removal that takes longer than its answer, once it is noted; where it is set, the resource stays, as Deleting, until
 	// work has removed what lies in it and then calls drained. It keeps its Provisioning.
 	drain func(c *Change[R]) error
 	// lingers is how long it stays at least, then: for clients that fail where they do not find it as Deleting.
@@ -62,6 +62,7 @@ type Kept[R acr.Resource] struct {
 type Parent struct {
 	ID arm.ID
 	acr.Registry
+	version int64 // of the registry
 }
 
 // Change is a resource that is about to be written or removed.
@@ -307,7 +308,7 @@ func (k *Kind[R]) put(ctx context.Context, id arm.ID, how How, match Match, edit
 			again = false
 			w := write[R]{k: k, c: &Change[R]{ctx: ctx, tx: tx, ID: id}, how: how, match: match, edit: edit}
 			kept, created, err = w.do()
-			again = w.raced && how == CreateOrUpdate
+			again = w.moved || w.raced && how == CreateOrUpdate
 			return err
 		})
 	}
@@ -328,6 +329,7 @@ type write[R acr.Resource] struct {
 	version int64
 	begun   acr.Operation
 	raced   bool // somebody else made it meanwhile
+	moved   bool // somebody else changed what it lies in meanwhile
 }
 
 func (w *write[R]) do() (kept Kept[R], created bool, err error) {
@@ -340,7 +342,7 @@ func (w *write[R]) do() (kept Kept[R], created bool, err error) {
 		func() error { return k.complete(c) },
 		w.start,
 		w.put,
-		func() error { _, err := k.s.parent(c.tx, c.ID); return err }, // from here on no other change runs beside this one
+		w.still, // from here on no other change runs beside this one
 		func() error { return k.unlocked(c, "write") },
 		func() error { return k.check(c) },
 	} {
@@ -368,7 +370,7 @@ func (w *write[R]) read() (created bool, err error) {
 	created = errors.Is(err, fault.NotFound)
 	switch {
 	case closing:
-		return false, fault.New(groupClosing, "The resource group '%s' is in deprovisioning state and cannot perform this operation.", c.ID.Group)
+		return false, closingGroup(c.ID)
 	case created && w.how == UpdateOnly:
 		return false, missing(c.ID)
 	case err == nil && w.how == CreateOnly:
@@ -385,6 +387,9 @@ func (w *write[R]) read() (created bool, err error) {
 // start notes in the document that it waits for what is left to be done.
 func (w *write[R]) start() error {
 	if w.k.start == nil {
+		if p, ok := any(&w.c.New).(acr.Provisioned); ok && p.Provisions().State == acr.Failed {
+			*p.Provisions() = acr.Provisioning{} // what failed was a removal: it is there, and done
+		}
 		return nil
 	}
 	o := w.k.start(w.c)
@@ -408,6 +413,21 @@ func (w *write[R]) put() error {
 	err := meta.Put(w.c.tx, w.c.ID, w.c.New, w.version)
 	w.raced = w.version == 0 && errors.Is(err, fault.Exists)
 	return err
+}
+
+// still reads again what it lies in, by which the document was settled: that must be there still, and the same.
+func (w *write[R]) still() error {
+	in, closing, err := w.k.s.around(w.c.tx, w.c.ID)
+	switch {
+	case err != nil:
+		return err
+	case closing:
+		return closingGroup(w.c.ID)
+	}
+	if w.moved = in.version != w.c.In.version; w.moved {
+		return fault.New(fault.Precondition, "registry %s was changed meanwhile: read it again", in.Name)
+	}
+	return nil
 }
 
 // Removal is how a resource is removed.
@@ -504,9 +524,6 @@ func (k *Kind[R]) drains(c *Change[R], version int64) (removed Removed, err erro
 		o, _, err := meta.Get[acr.Operation](c.tx, acr.OperationID(p.Operation))
 		return Removed{true, &o}, err
 	}
-	if err := k.drain(c); err != nil {
-		return removed, err
-	}
 	o := k.operation(c.ctx, c.ID, acr.Operation{Verb: acr.OnDelete, Status: acr.Deleting})
 	if k.lingers > 0 {
 		o.NotBefore = o.StartedAt.Add(k.lingers)
@@ -516,6 +533,9 @@ func (k *Kind[R]) drains(c *Change[R], version int64) (removed Removed, err erro
 		return removed, err
 	}
 	if err := k.unlocked(c, "delete"); err != nil {
+		return removed, err
+	}
+	if err := k.drain(c); err != nil {
 		return removed, err
 	}
 	return Removed{true, &o}, k.s.begin(c.tx, &o)

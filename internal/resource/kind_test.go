@@ -104,6 +104,63 @@ func TestScopeMapRace(t *testing.T) {
 	})
 }
 
+// A registry never has what its tier does not, whoever changes the tier and makes it at once.
+func TestTierRace(t *testing.T) {
+	t.Parallel()
+	metatest.Each(t, func(t *testing.T, db *meta.DB) {
+		s, ctx := open(t, db), system(t)
+		premium, basic := "Premium", "Basic"
+		for round := range 10 {
+			name := fmt.Sprintf("race%02d", round)
+			if _, err := s.CreateRegistry(ctx, name, resource.Settings{SKU: &premium}); err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			var put, changed error
+			wg.Go(func() {
+				_, _, put = s.Replications.Put(ctx, s.RegistryID(name).Child("replications", "north"), resource.CreateOnly, func(r *acr.Replication, _ bool) error {
+					r.Location = "northeurope"
+					return nil
+				})
+			})
+			wg.Go(func() { _, changed = s.UpdateRegistry(ctx, name, resource.Settings{SKU: &basic}) })
+			wg.Wait()
+			switch {
+			case put == nil && errors.Is(changed, fault.Invalid), errors.Is(put, fault.Invalid) && changed == nil:
+			default:
+				t.Errorf("round %d: the replication: %v, the tier: %v", round, put, changed)
+			}
+		}
+	})
+}
+
+// Passwords that are made at once are all made, one after the other.
+func TestGenerateRace(t *testing.T) {
+	t.Parallel()
+	metatest.Each(t, func(t *testing.T, db *meta.DB) {
+		s, ctx := open(t, db), system(t)
+		if _, err := s.CreateRegistry(ctx, "alpha", resource.Settings{}); err != nil {
+			t.Fatal(err)
+		}
+		id := s.RegistryID("alpha").Child("tokens", "mytoken")
+		if _, _, err := s.Tokens.Put(ctx, id, resource.CreateOnly, bound("_repositories_pull")); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if _, _, err := s.GenerateCredentials(ctx, s.RegistryID("alpha"), resource.Generate{Token: id}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if _, _, err := s.GenerateCredentials(ctx, s.RegistryID("alpha"), resource.Generate{Token: s.RegistryID("alpha").Child("tokens", "nobody")}); !errors.Is(err, fault.NotFound) {
+			t.Error(err)
+		}
+	})
+}
+
 // A password is shown once, and kept as a verifier; each is replaced by itself.
 func TestGenerate(t *testing.T) {
 	t.Parallel()

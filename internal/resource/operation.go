@@ -182,7 +182,10 @@ func (s *Service) run(ctx context.Context, name string) error {
 			return tx.EnqueueAt(acr.RunOperation{Name: name}, s.opt.DB.Now().Add(importsLater))
 		})
 	}
-	if ctx.Err() != nil || passing(err) && s.opt.DB.Now().Sub(o.StartedAt) < operationLimit {
+	if ctx.Err() != nil {
+		return errors.Join(err, ctx.Err()) // how it ended cannot be noted any more: it is to be done again
+	}
+	if passing(err) && s.opt.DB.Now().Sub(o.StartedAt) < operationLimit {
 		return err
 	}
 	return s.end(ctx, name, err)

@@ -61,6 +61,30 @@ func sized(n int) func(*machine, bool) error {
 	return func(m *machine, _ bool) error { m.Size = n; return nil }
 }
 
+// An operation that was done when its node had to stop is done again: nothing could be noted of it any more.
+func TestStoppedOperationGoesOn(t *testing.T) {
+	t.Parallel()
+	metatest.Each(t, func(t *testing.T, db *meta.DB) {
+		s, ctx, id := workshop(t, db, Options{})
+		stopping, stop := context.WithCancel(ctx)
+		k := machines(s, func(context.Context, acr.Operation) error { stop(); return nil })
+		kept, _, err := k.Put(ctx, id, CreateOrUpdate, sized(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := []byte(`{"name":"` + kept.Operation.Name + `"}`)
+		if err := s.RunOperation(stopping, args); !errors.Is(err, context.Canceled) {
+			t.Errorf("the job is taken for done: %v", err)
+		}
+		if err := s.RunOperation(ctx, args); err != nil {
+			t.Error(err)
+		}
+		if o, err := s.Operation(ctx, kept.Operation.Name); err != nil || o.Status != acr.Succeeded {
+			t.Errorf("%+v, %v", o, err)
+		}
+	})
+}
+
 // A write begins an operation and its resource waits for it; both say how it ended, and only the last one counts.
 func TestWriteBeginsOperation(t *testing.T) {
 	t.Parallel()

@@ -81,7 +81,7 @@ func (s *Service) completeRegistry(c *Change[acr.Registry]) error {
 		return err
 	}
 	s.stamp(c.ctx, &r.System)
-	for _, step := range []func(*Change[acr.Registry]) error{s.settleLabel, s.completePolicies, s.completeEncryption, s.assignRegistry, s.checkTier, s.heldByChildren} {
+	for _, step := range []func(*Change[acr.Registry]) error{s.settleLabel, s.completePolicies, s.completeEncryption, s.assignRegistry, s.checkTier} {
 		if err := step(c); err != nil {
 			return err
 		}
@@ -142,10 +142,14 @@ func (s *Service) assignRegistry(c *Change[acr.Registry]) error {
 	return s.assign(assigning{c.ctx, c.tx, s.IDOf(c.New)}, &was, &c.New.Identity)
 }
 
-// checkRegistry makes sure that the name is nobody else's, and gives a new registry its row and its admin passwords.
+// checkRegistry holds the settings against the tier and what lies in the registry, makes sure that the name is nobody else's,
+// and gives a new registry its row and its admin passwords.
 func (s *Service) checkRegistry(c *Change[acr.Registry]) error {
+	if err := s.checkTier(c); err != nil { // again: what lies in the registry may be there only since it was looked at
+		return err
+	}
 	if c.Old != nil {
-		return nil
+		return s.heldByChildren(c)
 	}
 	taken, err := s.taken(c.tx, c.New.Key(), c.ID.Key())
 	if err != nil {

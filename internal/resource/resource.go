@@ -153,11 +153,11 @@ func (s *Service) around(tx *meta.Tx, id arm.ID) (in Parent, closing bool, err e
 		return in, closing, nil
 	}
 	above.Types, above.Names = above.Types[:1], above.Names[:1]
-	reg, _, err := meta.Get[acr.Registry](tx, above)
+	reg, version, err := meta.Get[acr.Registry](tx, above)
 	if errors.Is(err, fault.NotFound) {
 		return in, false, missingParent(above)
 	}
-	return Parent{s.IDOf(reg), reg}, closing, err
+	return Parent{s.IDOf(reg), reg, version}, closing, err
 }
 
 // inside tells whether there is such a subscription, with such a group in it; "" is the tenant, and no group.

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -64,17 +65,22 @@ func (s *Service) CancelRun(ctx context.Context, id arm.ID) error {
 		return err
 	}
 	return s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
-		kept, err := s.Runs.get(tx, id)
+		r, version, err := meta.Hold[acr.Run](tx, id)
+		if errors.Is(err, fault.NotFound) {
+			return missing(id)
+		}
 		if err != nil {
 			return err
 		}
-		r := kept.Doc
 		if r.Status.Ended() {
 			return fault.New(runEnded, "The run '%s' cannot be canceled: it has ended already, as %s.", r.ID, r.Status)
 		}
 		r.Status, r.FinishedAt = acr.RunCanceled, s.opt.DB.Now().UTC()
 		r.UpdatedAt = r.FinishedAt
-		return meta.Put(tx, id, r, kept.Version)
+		if err := meta.Put(tx, id, r, version); err != nil {
+			return err
+		}
+		return s.unlocked(ctx, tx, id.String(), "cancel", false)
 	})
 }
 

@@ -60,14 +60,17 @@ func placeOf(in Parent) string {
 	return in.Location
 }
 
-// checkPool makes sure that an agent pool that is named exists; "" is none.
+// checkPool makes sure that an agent pool that is named exists and stays; "" is none.
 func (s *Service) checkPool(tx *meta.Tx, in Parent, what, name string) error {
 	if name == "" {
 		return nil
 	}
-	_, err := s.AgentPools.get(tx, in.ID.Child("agentPools", name))
+	pool, err := s.AgentPools.get(tx, in.ID.Child("agentPools", name))
 	if errors.Is(err, fault.NotFound) {
 		return fault.New(fault.Invalid, "The agent pool '%s' of %s does not exist in registry %s: create it first, or name another.", name, what, in.Name)
+	}
+	if err == nil && pool.Doc.Provisioning.State == acr.Deleting {
+		return fault.New(inUse, "The agent pool '%s' of %s is being deleted: name another.", name, what)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -133,11 +134,15 @@ func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Genera
 	values := map[string]string{}
 	var t acr.Token
 	err := s.opt.DB.Update(ctx, func(tx *meta.Tx) error {
-		kept, err := s.Tokens.get(tx, g.Token)
+		held, version, err := meta.Hold[acr.Token](tx, g.Token)
+		if errors.Is(err, fault.NotFound) {
+			_, err = s.parent(tx, g.Token)
+			return cmp.Or(err, missing(g.Token))
+		}
 		if err != nil {
 			return err
 		}
-		t = kept.Doc
+		t = held
 		for _, name := range names {
 			values[name] = acr.NewPassword()
 			t.Passwords = slices.DeleteFunc(t.Passwords, func(p acr.TokenPassword) bool { return p.Name == name })
@@ -148,7 +153,7 @@ func (s *Service) generate(ctx context.Context, g Generate) (acr.Token, []Genera
 		slices.SortFunc(t.Passwords, func(a, b acr.TokenPassword) int { return strings.Compare(a.Name, b.Name) })
 		s.stamp(ctx, &t.System)
 		tx.OnCommit(s.opt.Registries.Forget)
-		if err := meta.Put(tx, g.Token, t, kept.Version); err != nil {
+		if err := meta.Put(tx, g.Token, t, version); err != nil {
 			return err
 		}
 		return s.unlocked(ctx, tx, g.Token.String(), "write", false)
