@@ -41,15 +41,18 @@ type Options struct {
 	Transport http.RoundTripper
 	// UserAgent names the program. "" = acre.
 	UserAgent string
+	// Ranges has OpenBlob refuse an answer to a range that is none, in place of reading past what was not asked for.
+	Ranges bool
 	// Retries is how often a request is repeated after a failure that may pass. 0 = 4; < 0 = never.
 	Retries int
 }
 
 // Client is a far registry. It is safe for concurrent use.
 type Client struct {
-	base *url.URL
-	auth *auth.Client
-	cred func(ctx context.Context, host string) (Credential, error)
+	base   *url.URL
+	auth   *auth.Client
+	cred   func(ctx context.Context, host string) (Credential, error)
+	ranges bool
 }
 
 var _ oci.Registry = (*Client)(nil)
@@ -84,7 +87,7 @@ func New(o Options) (*Client, error) {
 		ClientID:   "acre",
 	}
 	client.SetUserAgent(o.UserAgent)
-	return &Client{base: &url.URL{Scheme: u.Scheme, Host: u.Host}, auth: client, cred: o.Credential}, nil
+	return &Client{base: &url.URL{Scheme: u.Scheme, Host: u.Host}, auth: client, cred: o.Credential, ranges: o.Ranges}, nil
 }
 
 // Host is the login server's host[:port].

@@ -1,6 +1,7 @@
 package ociclient
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -142,6 +143,29 @@ func (c *Client) Refresh(ctx context.Context, ch Challenge, cred Credential) (st
 		err = none
 	}
 	return tok.Refresh, err
+}
+
+// Exchange gives an Entra access token for a refresh token, as Azure's registries and their equals do. Errors: Unauthenticated;
+// Unsupported where the registry knows no such thing.
+func (c *Client) Exchange(ctx context.Context, accessToken string) (string, error) {
+	resp, err := c.plain(ctx, http.MethodPost, c.at("/oauth2/exchange", nil), nil, url.Values{
+		"grant_type": {"access_token"}, "service": {c.base.Host}, "access_token": {accessToken},
+	})
+	if err == nil && (resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed) {
+		drain(resp.Body)
+		return "", fault.New(fault.Unsupported, "%s exchanges no tokens: it is no registry of Azure's kind", c.base.Host)
+	}
+	if err != nil || resp.StatusCode != http.StatusOK {
+		_, err = c.tokens(resp, err)
+		return "", err
+	}
+	var body struct {
+		Refresh string `json:"refresh_token"`
+	}
+	if err := c.decode(resp, &body); err != nil || body.Refresh == "" {
+		return "", cmp.Or(err, c.wrong("it exchanges a token for nothing"))
+	}
+	return body.Refresh, nil
 }
 
 // grant asks the token service by POST (distribution, "Docker Registry v2 authentication using OAuth2").

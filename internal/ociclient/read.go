@@ -190,14 +190,20 @@ func outside(d oci.Digest, off, n int64) error {
 	return fault.New(fault.RangeInvalid, "blob %s has no %d bytes from %d on; n < 0 reads to the end", d, n, off)
 }
 
+// NoRange is an answer to a range that is not that range (RFC 9110, section 14).
+var NoRange = fault.Code{Kind: fault.Upstream, Name: "RANGE_IGNORED"}
+
 // part is the range out of an answer: a range as asked, one clipped by the blob's end, or the whole blob from a
 // server that knows no ranges.
 func (c *Client) part(resp *http.Response, d oci.Digest, off, n int64) (io.ReadCloser, error) {
 	total, skip := resp.ContentLength, off
+	if c.ranges && off > 0 && resp.StatusCode != http.StatusPartialContent {
+		return nil, fault.New(NoRange, "%s answers a request for blob %s from byte %d on with all of it", c.base.Host, d, off)
+	}
 	if resp.StatusCode == http.StatusPartialContent {
 		var first, last int64
 		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/", &first, &last); err != nil || first != off {
-			return nil, c.wrong("Content-Range %.100q answers a range from %d", resp.Header.Get("Content-Range"), off)
+			return nil, fault.New(NoRange, "%s answers a request for blob %s from byte %d on with the Content-Range %.100q", c.base.Host, d, off, resp.Header.Get("Content-Range"))
 		}
 		total, skip = last+1, 0
 		if _, size, _ := strings.Cut(resp.Header.Get("Content-Range"), "/"); size != "*" {
