@@ -38,12 +38,13 @@ func (s *Store) With(c *Cipher, seal bool) *Store {
 // read.
 const sealedMark = "-s"
 
-func isSealed(key string) bool { return strings.HasSuffix(key, sealedMark) }
+// IsSealed tells whether an object is sealed: its name says so.
+func IsSealed(key string) bool { return strings.HasSuffix(key, sealedMark) }
 
 // of is the bucket through which an object is written and read. Errors: fault.Internal for a sealed one without a key.
 func (s *Store) of(key string) (Bucket, error) {
 	switch {
-	case !isSealed(key):
+	case !IsSealed(key):
 		return s.bucket, nil
 	case s.cipher == nil:
 		return nil, fault.New(fault.Internal, "object %s is sealed, and its registry has no key; restore the metadata that it belongs to", key)
@@ -103,7 +104,7 @@ func (s *Store) Resume(ctx context.Context, key string, st State) (*Writer, erro
 // saveHash gives the running hash of an object; it holds the last of its bytes, and is sealed with it.
 func (s *Store) saveHash(key string, h hash.Hash) ([]byte, error) {
 	sum, err := h.(encoding.BinaryMarshaler).MarshalBinary()
-	if err == nil && isSealed(key) {
+	if err == nil && IsSealed(key) {
 		sum = s.cipher.SealRow("hash of "+key, sum)
 	}
 	return sum, err
@@ -117,7 +118,7 @@ func (s *Store) restoreHash(key string, st State) (_ hash.Hash, err error) {
 	if st.Size == 0 && len(st.Hash) == 0 {
 		return h, nil
 	}
-	if isSealed(key) {
+	if IsSealed(key) {
 		if st.Hash, err = s.cipher.OpenRow("hash of "+key, st.Hash); err != nil {
 			return nil, err
 		}

@@ -146,6 +146,12 @@ func (r Registry) load(ctx context.Context, repo string, ref oci.Ref) (*manifest
 
 // PutManifest stores a manifest under its digest and, where ref is a tag, under that. To move a tag is a right of its own.
 func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, mediaType string, body []byte) (oci.Descriptor, error) {
+	return r.putManifest(ctx, repo, ref, mediaType, body, r.mayMove)
+}
+
+// putManifest is PutManifest; move tells why the tag may not be taken from another manifest.
+func (r Registry) putManifest(ctx context.Context, repo string, ref oci.Ref, mediaType string, body []byte,
+	move func(context.Context, string, oci.Ref) error) (oci.Descriptor, error) {
 	if err := r.mayOn(ctx, repo, ref, acr.Pull, acr.Push); err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -166,7 +172,7 @@ func (r Registry) PutManifest(ctx context.Context, repo string, ref oci.Ref, med
 	if err := r.mayOn(ctx, repo, ref, acr.Push); err != nil { // a condition may speak of the digest, which is known only now
 		return oci.Descriptor{}, err
 	}
-	p := push{r: r, repo: repo, ref: ref, overwrite: r.mayMove(ctx, repo, ref), m: parsed, body: body}
+	p := push{r: r, repo: repo, ref: ref, overwrite: move(ctx, repo, ref), m: parsed, body: body}
 	if p.says, err = r.describe(ctx, repo, parsed); err != nil {
 		p.says = meta.Description{Size: -1} // the store of blobs cannot say now; what is pushed need not wait for it
 	}
