@@ -20,6 +20,9 @@ type Operation struct {
 
 	Status  OperationStatus `json:"status"`
 	Failure *Failure        `json:"failure,omitempty"` // of one that failed
+	Secret  bool            `json:"secret,omitempty"`  // its work needs what is sealed under SecretName, until it has ended
+
+	Progress *ImportProgress `json:"progress,omitempty"` // of an import
 
 	By        string    `json:"by"`    // the object ID of who began it, else a name
 	Actor     string    `json:"actor"` // the name, for the audit
@@ -51,6 +54,9 @@ const (
 
 // Ended tells whether the status is final.
 func (s OperationStatus) Ended() bool { return s == Succeeded || s == Failed || s == Canceled }
+
+// SecretName is under which name an operation's secret is kept.
+func (o Operation) SecretName() string { return "operation/" + o.Name }
 
 // OperationID is where an operation is kept: not below its resource, which it may outlive.
 func OperationID(name string) arm.ID { return arm.Tenant(arm.Provider, "operationStatuses", name) }

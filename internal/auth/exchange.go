@@ -163,3 +163,26 @@ func (s *Service) entra(ctx context.Context, token string, audiences []string, o
 	}
 	return Identity{Name: p.Name, person: p}, nil
 }
+
+// On is who calls the management API, a principal, as it would be on a registry if it logged in there: with the rights that
+// it has to the contents. Network rules do not count, since it is not there that its request comes from.
+// Errors: fault.Unauthenticated.
+func (s *Service) On(ctx context.Context, reg *Registry) (Identity, error) {
+	who, _ := Who(ctx)
+	if who.system {
+		return who, nil
+	}
+	p, ok := who.Principal()
+	if !ok {
+		return Identity{}, fault.New(fault.Unauthenticated, unauthorized)
+	}
+	id := principalIdentity(reg, p)
+	r, err := s.rights(ctx, reg, &id)
+	if err != nil {
+		return Identity{}, err
+	}
+	if id, err = id.with(reg, r); err != nil {
+		return Identity{}, err
+	}
+	return id.From(who.source, true), nil
+}

@@ -67,10 +67,17 @@ type operationStatusWire struct {
 	StartTime  string           `json:"startTime"`
 	EndTime    string           `json:"endTime,omitempty"`
 	Error      *arm.ErrorDetail `json:"error,omitempty"`
+
+	Properties *operationWireProperties `json:"properties,omitempty"`
+}
+
+// operationWireProperties are acre's own: the real service says nothing of how far it is.
+type operationWireProperties struct {
+	Progress wireProgress `json:"progress"`
 }
 
 func wireOperation(c *call, o acr.Operation) operationStatusWire {
-	out := operationStatusWire{ID: c.r.URL.Path, Name: o.Name, ResourceID: o.On, Status: string(o.Status), StartTime: wireTime(o.StartedAt)}
+	out := operationStatusWire{ID: c.r.URL.Path, Name: o.Name, ResourceID: o.On, Status: string(o.Status), StartTime: wireTime(o.StartedAt), Properties: progressOf(o)}
 	if o.Status.Ended() {
 		out.EndTime = wireTime(o.EndedAt)
 	}

@@ -49,6 +49,7 @@ type Config struct {
 	Collect   CollectConfig   `yaml:"collect"`
 	Tokens    TokensConfig    `yaml:"tokens"`
 	Identity  IdentityConfig  `yaml:"identity"`
+	Imports   ImportsConfig   `yaml:"imports"`
 	Audit     AuditConfig     `yaml:"audit"`
 	Telemetry TelemetryConfig `yaml:"telemetry"`
 	Domains   DomainsConfig   `yaml:"domains"`
@@ -121,6 +122,12 @@ type IdentityConfig struct {
 	Metadata       bool   `yaml:"metadata" help:"Whether programs on this machine get tokens of managed identities without a secret, at /metadata/identity and /msi/token; on with dev."`
 	MetadataSecret Secret `yaml:"metadataSecret" help:"What programs send as IDENTITY_HEADER or MSI_SECRET, as file:PATH or env:NAME; empty = that form is off."`
 	PrivateIssuers bool   `yaml:"privateIssuers" help:"Whether trusted issuers may be in private networks; with dev on this machine too."`
+}
+
+// ImportsConfig says from where images are imported, beside public networks.
+type ImportsConfig struct {
+	Private  bool `yaml:"private" help:"Whether images may be imported from registries in private networks; on with dev."`
+	Loopback bool `yaml:"loopback" help:"Whether they may be imported from registries on this machine, also without TLS; on with dev."`
 }
 
 // AuditConfig is about the record of who did what.

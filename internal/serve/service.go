@@ -26,7 +26,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	}
 	later := &theDirectory{}
 	s.resources, err = resource.New(ctx, resource.Options{
-		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later,
+		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later, Importer: importer{s},
 		Wake: s.queue.Wake, Encrypt: s.config.Encryption, Immediate: s.config.Dev, Domains: s.domains,
 		Tiers: s.config.tiers(), KeepDeleted: s.config.Deleted.Keep,
 	})
