@@ -50,16 +50,8 @@ func (a *app) pipelineRunCreate() *cobra.Command {
 				properties["forceUpdateTag"] = time.Now().UTC().Format(time.RFC3339Nano)
 			}
 			got, err := p.ask(ctx, http.MethodPut, id, registryVersion, object{"properties": properties})
-			for err == nil && unfinished(got) {
-				if err = pause(ctx, time.Second); err == nil {
-					got, err = p.get(ctx, id, registryVersion)
-				}
-			}
 			if err != nil {
 				return err
-			}
-			if text(got, "provisioningState") == "Failed" {
-				return fault.New(fault.Unsupported, "%s: %s", of.name, text(got, "response", "pipelineRunErrorMessage"))
 			}
 			return pipelineRuns.print(a, got)
 		}),
@@ -72,10 +64,6 @@ func (a *app) pipelineRunCreate() *cobra.Command {
 	f.VarP(words{&artifacts}, "artifacts", "a", "what is exported: repository:tag or repository@digest")
 	f.BoolVarP(&again, "force-redeploy", "f", false, "run again, though nothing changed")
 	return cmd
-}
-
-func unfinished(o object) bool {
-	return !slices.Contains([]string{"Succeeded", "Failed", "Canceled"}, text(o, "provisioningState"))
 }
 
 // runRequest is what a run is asked for with. A repository alone stands for its tag latest.

@@ -111,24 +111,85 @@ func (p *plane) call(ctx context.Context, resource, method, path string, body, o
 	if err != nil {
 		return err
 	}
-	for resp.StatusCode == http.StatusAccepted && resp.Header.Get("Location") != "" {
-		next, err := p.here(resp.Header.Get("Location"))
-		if err == nil {
-			err = pause(ctx, retryAfter(resp, 2*time.Second))
-		}
-		resp.Body.Close()
-		if err != nil {
-			return err
-		}
-		if resp, err = p.send(ctx, resource, http.MethodGet, next, nil); err != nil {
-			return err
-		}
+	if resp, err = p.settled(ctx, resource, method, path, resp); err != nil {
+		return err
 	}
 	defer resp.Body.Close()
 	if out == nil || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	return decode(resp.Body, p.at.url.String(), out)
+}
+
+// Headers that say where to ask for the end of what takes time: at the first for a status, at the second for the result.
+const (
+	statusHeader = "Azure-AsyncOperation"
+	resultHeader = "Location"
+)
+
+// settled waits where an answer says that it takes time, and gives the last one: that of the result, or of the path, read again.
+// It closes all others. Errors: what the operation failed with.
+func (p *plane) settled(ctx context.Context, resource, method, path string, resp *http.Response) (*http.Response, error) {
+	status := ""
+	if method == http.MethodPut || method == http.MethodPatch { // what they wrote is at the path
+		status = resp.Header.Get(statusHeader)
+	}
+	if status == "" && (resp.StatusCode != http.StatusAccepted || resp.Header.Get(resultHeader) == "") {
+		return resp, nil
+	}
+	defer p.spin("Waiting for " + p.at.url.Host)()
+	if status == "" {
+		for resp.StatusCode == http.StatusAccepted && resp.Header.Get(resultHeader) != "" {
+			var err error
+			if resp, err = p.next(ctx, resource, resp, resp.Header.Get(resultHeader)); err != nil {
+				return nil, err
+			}
+		}
+		return resp, nil
+	}
+	for ended := false; !ended; {
+		var err error
+		if resp, err = p.next(ctx, resource, resp, status); err != nil {
+			return nil, err
+		}
+		if ended, err = p.ended(resp); err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
+	}
+	resp.Body.Close()
+	return p.send(ctx, resource, http.MethodGet, path, nil)
+}
+
+// next closes an answer, waits as long as it asks for, and follows its link.
+func (p *plane) next(ctx context.Context, resource string, resp *http.Response, link string) (*http.Response, error) {
+	resp.Body.Close()
+	next, err := p.here(link)
+	if err == nil {
+		err = pause(ctx, retryAfter(resp, 2*time.Second))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.send(ctx, resource, http.MethodGet, next, nil)
+}
+
+// ended reads the status of an operation. Errors: what it failed with.
+func (p *plane) ended(resp *http.Response) (bool, error) {
+	var o struct {
+		Status string
+		Error  struct{ Code, Message string }
+	}
+	if err := decode(resp.Body, p.at.url.String(), &o); err != nil {
+		return false, err
+	}
+	switch o.Status {
+	case "Succeeded":
+		return true, nil
+	case "Failed", "Canceled":
+		return true, &fault.Error{Kind: fault.Conflict, Code: o.Error.Code, Message: fmt.Sprintf("(%s) %s", cmp.Or(o.Error.Code, o.Status), cmp.Or(o.Error.Message, "the operation has ended so"))}
+	}
+	return false, nil
 }
 
 func decode(body io.Reader, server string, out any) error {

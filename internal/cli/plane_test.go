@@ -143,3 +143,50 @@ func TestIsLoopback(t *testing.T) {
 		}
 	}
 }
+
+// What was written and takes time is asked for until it has ended, and read again then; what failed says why.
+func TestWrittenSettles(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, status, want string
+		kind               fault.Kind
+	}{
+		{"succeeds", `{"status":"Succeeded"}`, "", nil},
+		{"fails", `{"status":"Failed","error":{"code":"NoPower","message":"plug it in"}}`, "(NoPower) plug it in", fault.Conflict},
+		{"is canceled", `{"status":"Canceled"}`, "(Canceled) the operation has ended so", fault.Conflict},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			asked := 0
+			p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Retry-After", "0")
+				switch {
+				case r.Method == http.MethodPut:
+					w.Header().Set(statusHeader, "https://management.example/operations/1?api-version=1")
+					w.WriteHeader(http.StatusCreated)
+					fmt.Fprint(w, `{"state":"Creating"}`)
+				case r.URL.Path == "/operations/1":
+					if asked++; asked < 3 {
+						fmt.Fprint(w, `{"status":"Creating"}`)
+					} else {
+						fmt.Fprint(w, c.status)
+					}
+				case r.URL.Path == "/thing":
+					fmt.Fprint(w, `{"state":"Succeeded"}`)
+				}
+			})
+			var got object
+			err := p.call(t.Context(), forManagement, http.MethodPut, "/thing", object{}, &got)
+			switch {
+			case asked != 3:
+				t.Errorf("asked %d times", asked)
+			case c.want == "":
+				if err != nil || text(got, "state") != "Succeeded" {
+					t.Errorf("%v, %v", got, err)
+				}
+			case err == nil || err.Error() != c.want || fault.KindOf(err) != c.kind:
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
