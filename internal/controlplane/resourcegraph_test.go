@@ -38,7 +38,7 @@ func (s *server) image(registry, repo, tag string) string {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.PutTag(id, tag, manifest); err != nil {
+		if _, _, err := tx.PutTag(id, tag, manifest); err != nil {
 			return err
 		}
 		return tx.Count(id, 1, 1)
