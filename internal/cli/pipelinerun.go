@@ -53,6 +53,9 @@ func (a *app) pipelineRunCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if text(got, "provisioningState") == "Failed" { // before it was answered
+				return fault.New(fault.Conflict, "%s: %s", of.name, text(got, "response", "pipelineRunErrorMessage"))
+			}
 			return pipelineRuns.print(a, got)
 		}),
 	}
