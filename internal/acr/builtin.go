@@ -18,6 +18,13 @@ const (
 	RepositoryWriterRole        = "2a1e307c-b015-4ebd-883e-5b7698a07328"
 	RepositoryContributorRole   = "2efddaa5-3f1f-4df3-97df-af3f13818f4c"
 	CatalogListerRole           = "bfdb9389-c9a5-478a-bb2f-ba9ca092c3c7"
+	KeyUserRole                 = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
+)
+
+// What who reads a registry's key needs.
+const (
+	WrapKey   = "Microsoft.KeyVault/vaults/keys/wrap/action"
+	UnwrapKey = "Microsoft.KeyVault/vaults/keys/unwrap/action"
 )
 
 // BuiltinRoles lists the roles that every tenant has (control plane, section 16.2).
@@ -148,6 +155,8 @@ var builtinRoles = []builtin{
 		[]string{"Microsoft.Authorization/roleAssignments/write", "Microsoft.Authorization/roleAssignments/delete", "*/read", support}, nil, nil},
 	{"f1a07417-d97a-45cb-824c-7a7467783830", "Managed Identity Operator", "Read user-assigned identities and assign them.",
 		each("Microsoft.ManagedIdentity/userAssignedIdentities", "*/read", "*/assign/action"), nil, nil},
+	{KeyUserRole, "Key Vault Crypto Service Encryption User", "Read keys, and wrap and unwrap other keys with them.",
+		each("Microsoft.EventGrid/eventSubscriptions", "write", "read", "delete"), nil, []string{"Microsoft.KeyVault/vaults/keys/read", WrapKey, UnwrapKey}},
 }
 
 var configurationAdministrator = slices.Concat(

@@ -26,6 +26,8 @@ var (
 	importPipelineNames    = nameRule{"import pipeline", 5, 50, "", "5 to 50 letters and digits"}
 	pipelineRunNames       = nameRule{"pipeline run", 5, 50, "", "5 to 50 letters and digits"}
 	identityNames          = nameRule{"managed identity", 3, 128, "-_", "3 to 128 letters, digits, dashes and underscores"}
+	vaultNames             = nameRule{"key vault", 3, 24, "-", "3 to 24 letters, digits and dashes"}
+	keyNames               = nameRule{"key", 1, 127, "-", "1 to 127 letters, digits and dashes"}
 	issuerNames            = nameRule{"trusted issuer", 1, 64, "-_", "1 to 64 letters, digits, dashes and underscores"}
 	connectionNames        = nameRule{"private endpoint connection", 1, 200, "-_.", "1 to 200 letters, digits, dashes, dots and underscores"}
 	ruleNames              = nameRule{"rule", 1, 64, "-_.", "1 to 64 letters, digits, dashes, dots and underscores"}

@@ -82,6 +82,9 @@ var roles = []struct{ id, name, actions, not, data string }{
 		"Microsoft.Authorization/roleAssignments/write Microsoft.Authorization/roleAssignments/delete */read Microsoft.Support/*", "", ""},
 	{"f1a07417-d97a-45cb-824c-7a7467783830", "Managed Identity Operator",
 		"Microsoft.ManagedIdentity/userAssignedIdentities/*/read Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action", "", ""},
+	{"e147488a-f6f5-4113-8e2d-b22465e65bf6", "Key Vault Crypto Service Encryption User",
+		"Microsoft.EventGrid/eventSubscriptions/write Microsoft.EventGrid/eventSubscriptions/read Microsoft.EventGrid/eventSubscriptions/delete", "",
+		"Microsoft.KeyVault/vaults/keys/read Microsoft.KeyVault/vaults/keys/wrap/action Microsoft.KeyVault/vaults/keys/unwrap/action"},
 }
 
 // spelled is a cell of the table in full.

@@ -21,6 +21,7 @@ const (
 	Authorization = "Microsoft.Authorization"
 	Resources     = "Microsoft.Resources"
 	Identity      = "Microsoft.ManagedIdentity"
+	KeyVault      = "Microsoft.KeyVault"
 	Directory     = "Microsoft.Graph" // not one of the management API's: where the directory's objects are kept
 )
 

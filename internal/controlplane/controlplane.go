@@ -229,7 +229,7 @@ type row struct {
 // table puts the rows together. A kind brings its own file.
 func (f *Face) table() map[string]*row {
 	rows := map[string]*row{}
-	for _, r := range slices.Concat(f.tenantRows(), f.groupRows(), f.providerRows(), f.registryRows(), f.roleRows(), f.identityRows(), f.taskRows(), f.childRows(), f.graphRows()) {
+	for _, r := range slices.Concat(f.tenantRows(), f.groupRows(), f.providerRows(), f.registryRows(), f.roleRows(), f.identityRows(), f.vaultRows(), f.taskRows(), f.childRows(), f.graphRows()) {
 		rows[strings.ToLower(r.provider+"/"+r.types)] = r
 	}
 	return rows

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -15,14 +16,17 @@ type encryptionWire struct {
 
 type keyVaultWire struct {
 	KeyIdentifier string `json:"keyIdentifier"`
+	Versioned     string `json:"versionedKeyIdentifier,omitempty"`
 	Identity      string `json:"identity,omitempty"`
+	Follows       bool   `json:"keyRotationEnabled"`
+	RotatedAt     string `json:"lastKeyRotationTimestamp,omitempty"`
 }
 
 func wireEncryption(e acr.Encryption) encryptionWire {
 	if !e.Enabled() {
 		return encryptionWire{Status: "disabled"}
 	}
-	return encryptionWire{"enabled", &keyVaultWire{e.KeyIdentifier, e.Identity}}
+	return encryptionWire{"enabled", &keyVaultWire{e.KeyIdentifier, e.Version, e.Identity, e.Follows(), wireTime(e.RotatedAt)}}
 }
 
 // encryptionBody is the key that a body gives to a registry.
@@ -41,7 +45,7 @@ func (b encryptionBody) onto(e *acr.Encryption) error {
 		return err
 	}
 	if b.Key != nil {
-		e.KeyIdentifier, e.Identity = strings.TrimSpace(b.Key.KeyIdentifier), b.Key.Identity
+		e.KeyIdentifier, e.Identity = strings.TrimSpace(b.Key.KeyIdentifier), cmp.Or(b.Key.Identity, e.Identity)
 	}
 	switch {
 	case on && !e.Enabled():

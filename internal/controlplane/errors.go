@@ -61,7 +61,7 @@ func notAllowed(method, path string) error {
 func unknownType(p arm.Path, v arm.Version) error {
 	switch {
 	case strings.EqualFold(p.Provider, arm.Provider), strings.EqualFold(p.Provider, arm.Resources), strings.EqualFold(p.Provider, arm.Authorization),
-		strings.EqualFold(p.Provider, arm.Identity), strings.EqualFold(p.Provider, own):
+		strings.EqualFold(p.Provider, arm.Identity), strings.EqualFold(p.Provider, arm.KeyVault), strings.EqualFold(p.Provider, own):
 		return fault.New(unknownKind, "The resource type '%.200s' could not be found in the namespace '%s' for api version '%s'.",
 			strings.Join(p.Types, "/"), p.Provider, v)
 	}

@@ -13,7 +13,7 @@ const own = "Acre.Identity"
 
 // providers are the namespaces that are listed. All are registered, and so is any other that somebody registers: clients
 // register what they may need, and wait for it.
-var providers = []string{arm.Provider, arm.Authorization, insights, arm.Identity, graphProvider, arm.Resources, own}
+var providers = []string{arm.Provider, arm.Authorization, insights, arm.Identity, arm.KeyVault, graphProvider, arm.Resources, own}
 
 func (f *Face) providerRows() []*row {
 	verbs := func() map[string]handler {

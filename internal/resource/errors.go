@@ -54,6 +54,14 @@ var (
 	notAvailable    = fault.Code{Kind: fault.Unsupported, Name: "FeatureNotAvailable"}
 )
 
+// Of encryption and key vaults.
+var (
+	encryptionFixed  = fault.Code{Kind: fault.Invalid, Name: "EncryptionCannotBeChanged"}
+	encryptionBlocks = fault.Code{Kind: fault.Invalid, Name: "BlockedForEncryptionEnabledRegistry"}
+	keyDenied        = fault.Code{Kind: fault.Invalid, Name: "KeyVaultKeyNotAccessible"}
+	vaultNameTaken   = fault.Code{Kind: fault.Exists, Name: "VaultAlreadyExists"}
+)
+
 // Of imports.
 var exportsDisabled = fault.Code{Kind: fault.Disallowed, Name: "ExportPolicyDisabled"}
 

@@ -81,6 +81,9 @@ func (s *Service) emptyGroup(ctx context.Context, o acr.Operation) error {
 	if err := empty(ctx, s.Registries, scope); err != nil {
 		return err
 	}
+	if err := empty(ctx, s.Vaults, scope); err != nil {
+		return err
+	}
 	if err := empty(ctx, s.Identities, scope); err != nil {
 		return err
 	}
@@ -118,6 +121,13 @@ func (s *Service) releaseGroup(c *Change[acr.ResourceGroup]) error {
 	identities, err := meta.CountUnder[acr.ManagedIdentity](c.tx, scope)
 	if err != nil {
 		return err
+	}
+	vaults, err := meta.CountUnder[acr.Vault](c.tx, scope)
+	if err != nil {
+		return err
+	}
+	if vaults > 0 {
+		return fault.New(inUse, "Resource group '%s' holds %d key vaults: delete them first.", c.ID.Name(), vaults)
 	}
 	if registries+identities > 0 {
 		return fault.New(inUse, "Resource group '%s' holds %d registries and %d managed identities: delete them first.", c.ID.Name(), registries, identities)

@@ -81,7 +81,7 @@ func (s *Service) completeRegistry(c *Change[acr.Registry]) error {
 		return err
 	}
 	s.stamp(c.ctx, &r.System)
-	for _, step := range []func(*Change[acr.Registry]) error{s.settleLabel, s.completePolicies, s.completeEncryption, s.assignRegistry, s.checkTier} {
+	for _, step := range []func(*Change[acr.Registry]) error{s.settleLabel, s.completePolicies, s.assignRegistry, s.completeEncryption, s.checkTier} {
 		if err := step(c); err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (s *Service) checkRegistry(c *Change[acr.Registry]) error {
 		return err
 	}
 	if c.Old != nil {
-		return s.heldByChildren(c)
+		return errors.Join(s.heldByChildren(c), s.rewrapContents(c))
 	}
 	taken, err := s.taken(c.tx, c.New.Key(), c.ID.Key())
 	if err != nil {
@@ -163,10 +163,8 @@ func (s *Service) checkRegistry(c *Change[acr.Registry]) error {
 	if err != nil {
 		return err
 	}
-	if s.opt.Encrypt {
-		if err := newContentKey(c.tx, number); err != nil {
-			return err
-		}
+	if err := s.wrapContents(c, number); err != nil {
+		return err
 	}
 	return errors.Join(c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password1), []byte(acr.NewPassword())),
 		c.tx.PutSecret(acr.AdminSecret(c.New.UID, acr.Password2), []byte(acr.NewPassword())))

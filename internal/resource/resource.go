@@ -67,6 +67,7 @@ type Service struct {
 	Tokens           *Kind[acr.Token]
 	Identities       *Kind[acr.ManagedIdentity]
 	Issuers          *Kind[acr.TrustedIssuer]
+	Vaults           *Kind[acr.Vault]
 	Tasks            *Kind[acr.Task]
 	Runs             *Kind[acr.Run]
 	TaskRuns         *Kind[acr.TaskRun]
@@ -122,6 +123,7 @@ func (s *Service) kinds() {
 	s.Groups, s.Registries = enlist(s, s.groups()), enlist(s, s.registries())
 	s.ScopeMaps, s.Tokens = enlist(s, s.scopeMaps()), enlist(s, s.tokens())
 	s.Identities, s.Issuers = enlist(s, s.identities()), enlist(s, s.issuers())
+	s.Vaults = enlist(s, s.vaults())
 	s.Tasks, s.Runs, s.TaskRuns, s.AgentPools = enlist(s, s.tasks()), enlist(s, s.runs()), enlist(s, s.taskRuns()), enlist(s, s.agentPools())
 	s.Webhooks, s.Replications = enlist(s, s.webhooks()), enlist(s, s.replications())
 	s.CacheRules, s.CredentialSets = enlist(s, s.cacheRules()), enlist(s, s.credentialSets())

@@ -39,7 +39,7 @@ type Config struct {
 	Registries      []BootRegistry `yaml:"registries" help:"Registries that the start makes where they do not exist; those that do stay as they are."`
 	Dev             bool           `yaml:"dev" help:"Fixed, publicly known credentials for development; listens on loopback only."`
 	SealKey         Secret         `yaml:"sealKey" help:"Key that seals the secrets kept in the metadata, as file:PATH or env:NAME; empty = one is made in the data directory."`
-	Encryption      bool           `yaml:"encryption" help:"Whether what is pushed is sealed before it is kept, with a key of each registry's own that sealKey seals. What was pushed before stays as it is and readable, either way."`
+	Encryption      bool           `yaml:"encryption" help:"Whether what is pushed is sealed before it is kept, with a key of each registry's own that sealKey seals; registries with a customer's key always do. What was pushed before stays as it is and readable, either way."`
 
 	TLS       TLSConfig       `yaml:"tls"`
 	Proxies   ProxiesConfig   `yaml:"proxies"`

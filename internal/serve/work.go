@@ -45,6 +45,7 @@ func (s *Server) work(ctx context.Context) error {
 	q.Every("purge-registries", "@every 1m", func(ctx context.Context) error {
 		return s.resources.PurgeRegistries(auth.As(ctx, auth.System("deletion")))
 	})
+	q.Handle(acr.FollowKey{}.Kind(), s.resources.FollowKey)
 	q.Handle(acr.RunOperation{}.Kind(), s.resources.RunOperation)
 	q.Handle(acr.EmptyRegistry{}.Kind(), func(ctx context.Context, args json.RawMessage) error {
 		var gone acr.EmptyRegistry
