@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/oci"
 	"github.com/acre-registry/acre/internal/ociclient"
@@ -27,8 +28,8 @@ const deleteRemedy = "give --yes, or --dry-run to see only"
 const resolvers = 8
 
 func (a *app) repositoryCommand() *cobra.Command {
-	cmd := group("repository", "See and delete repositories, manifests and tags", "")
-	cmd.AddCommand(a.repositoryList(), a.repositoryTags(), a.repositoryDelete(), a.repositoryUntag())
+	cmd := group("repository", "See, lock and delete repositories, manifests and tags", "")
+	cmd.AddCommand(a.repositoryList(), a.repositoryShow(), a.repositoryUpdate(), a.repositoryTags(), a.repositoryDelete(), a.repositoryUntag())
 	return cmd
 }
 
@@ -68,30 +69,52 @@ func checkTop(cmd *cobra.Command, top int) error {
 func (a *app) repositoryTags() *cobra.Command {
 	var acc account
 	var repo string
-	var top int
+	var l listed
+	var detail bool
 	cmd := &cobra.Command{
 		Use: "show-tags", Short: "List the tags of a repository", Args: noArgs,
-		Example: "  acre repository show-tags --repository app\n  acre repository show-tags -n mainreg --repository library/app --top 10",
+		Example: "  acre repository show-tags --repository app\n  acre repository show-tags -n mainreg --repository library/app --top 10 --orderby time_desc --detail",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(need("repository", repo), checkTop(cmd, top)); err != nil {
+			if err := errors.Join(need("repository", repo), checkTop(cmd, l.top)); err != nil {
 				return err
 			}
 			c, err := a.open(cmd.Context(), acc)
 			if err != nil {
 				return err
 			}
-			tags, err := a.tags(cmd.Context(), c, repo, top)
-			if err != nil {
-				return err
+			if !detail && l.orderBy == "" {
+				tags, err := a.tags(cmd.Context(), c, repo, l.top)
+				if err != nil {
+					return err
+				}
+				return a.print(tags)
 			}
-			return a.print(tags)
+			return a.tagInfos(cmd.Context(), c, repo, l, detail)
 		},
 	}
 	acc.flags(cmd)
 	cmd.Flags().StringVar(&repo, "repository", "", "repository")
-	cmd.Flags().IntVar(&top, "top", 0, "at most so many (default all)")
+	cmd.Flags().BoolVar(&detail, "detail", false, "show digest, times and locks too")
+	l.flags(cmd)
 	mustComplete(cmd, "repository", a.completeRepository(&acc))
 	return cmd
+}
+
+// tagInfos prints tags in the order asked for: their names, or with detail all that is known of them.
+func (a *app) tagInfos(ctx context.Context, c *ociclient.Client, repo string, l listed, detail bool) error {
+	list, err := infos(a, l, "tags", func(l acr.Listing) ([]acr.TagInfo, bool, error) { return c.TagInfos(ctx, repo, l) },
+		func(t acr.TagInfo) string { return t.Name })
+	if err != nil {
+		return fmt.Errorf("list the tags of %s/%s: %w", c.Host(), repo, err)
+	}
+	if detail {
+		return a.print(list)
+	}
+	names := make([]string, len(list))
+	for i, t := range list {
+		names[i] = t.Name
+	}
+	return a.print(names)
 }
 
 // need refuses a command without a flag that it cannot do without.
@@ -139,8 +162,11 @@ type image struct {
 }
 
 func (i image) String() string {
-	if i.ref.Tag != "" {
+	switch {
+	case i.ref.Tag != "":
 		return i.repo + ":" + i.ref.Tag
+	case i.ref.Digest == "":
+		return i.repo
 	}
 	return i.repo + "@" + string(i.ref.Digest)
 }
@@ -239,16 +265,11 @@ func (a *app) deleteImage(ctx context.Context, c *ociclient.Client, name string,
 		return fmt.Errorf("find %s in %s: %w", img, c.Host(), err)
 	}
 	if dry || !yes {
-		found, err := a.resolveTags(ctx, c, img.repo)
+		tags, err := a.tagsOf(ctx, c, img.repo, desc.Digest)
 		if err != nil {
 			return err
 		}
-		d := deletion{Manifests: []oci.Digest{desc.Digest}, Tags: []string{}}
-		for _, t := range found {
-			if t.digest == desc.Digest {
-				d.Tags = append(d.Tags, t.tag)
-			}
-		}
+		d := deletion{Manifests: []oci.Digest{desc.Digest}, Tags: tags}
 		if dry {
 			a.warn("Nothing was deleted. Manifests that refer to this one would go too; they are not shown.")
 			return a.print(d)
@@ -262,6 +283,28 @@ func (a *app) deleteImage(ctx context.Context, c *ociclient.Client, name string,
 	}
 	a.warn("Deleted %s@%s", img.repo, desc.Digest)
 	return nil
+}
+
+// tagsOf finds the tags of a manifest. A registry that does not tell has all its tags resolved.
+func (a *app) tagsOf(ctx context.Context, c *ociclient.Client, repo string, d oci.Digest) ([]string, error) {
+	list, err := infos(a, listed{}, "tags", func(l acr.Listing) ([]acr.TagInfo, bool, error) {
+		l.Digest = d
+		return c.TagInfos(ctx, repo, l)
+	}, func(t acr.TagInfo) string { return t.Name })
+	tags := []string{}
+	for _, t := range list {
+		tags = append(tags, t.Name)
+	}
+	if !errors.Is(err, fault.Unsupported) {
+		return tags, err
+	}
+	found, err := a.resolveTags(ctx, c, repo)
+	for _, t := range found {
+		if t.digest == d {
+			tags = append(tags, t.tag)
+		}
+	}
+	return tags, err
 }
 
 // askDelete names every tag that would go; of very many the first.
