@@ -113,6 +113,10 @@ func (k *Kind[R]) settled(ctx context.Context, id arm.ID, was Kept[R]) (kept Kep
 		if err != nil {
 			return err
 		}
+		if o.Failure != nil { // why is told where clients ask: a resource cannot say it
+			kept = was
+			return nil
+		}
 		if kept, err = k.get(tx, id); errors.Is(err, fault.NotFound) {
 			kept, err = was, nil // somebody removed it already
 		}
