@@ -191,7 +191,7 @@ type StepOverrides struct {
 	Arguments          []TaskValue `json:"arguments,omitempty"`
 	Target             string      `json:"target,omitempty"`
 	Values             []TaskValue `json:"values,omitempty"`
-	UpdateTriggerToken string      `json:"updateTriggerToken,omitempty"` // base64
+	UpdateTriggerToken Sealed      `json:"updateTriggerToken,omitzero"` // base64
 }
 
 // step is what the request has in common with a task's step.
@@ -234,7 +234,7 @@ func (r *RunRequest) Secrets() []*Sealed {
 	out = secretValues(out, r.Values)
 	if r.Override != nil {
 		out = secretValues(out, r.Override.Arguments)
-		out = secretValues(out, r.Override.Values)
+		out = append(secretValues(out, r.Override.Values), &r.Override.UpdateTriggerToken)
 	}
 	return append(out, r.Credentials.secrets()...)
 }
@@ -280,5 +280,5 @@ func (o *StepOverrides) validate(what string) error {
 	}
 	what += ": overrideTaskStepProperties"
 	return first(checkPath(what+".contextPath", o.ContextPath), checkPath(what+".file", o.File), checkText(what+".target", o.Target),
-		checkValues(what+".arguments", o.Arguments), checkValues(what+".values", o.Values), checkContent(what, "updateTriggerToken", o.UpdateTriggerToken, false))
+		checkValues(what+".arguments", o.Arguments), checkValues(what+".values", o.Values), checkContent(what, "updateTriggerToken", o.UpdateTriggerToken.Text, false), checkSecret(what+".updateTriggerToken", &o.UpdateTriggerToken))
 }

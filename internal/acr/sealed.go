@@ -36,7 +36,9 @@ func (s *Sealed) UnmarshalJSON(text []byte) error {
 	if strings.HasPrefix(string(text), "{") {
 		var r reference
 		err := json.Unmarshal(text, &r)
-		s.Ref = r.Ref
+		if s.Ref = r.Ref; err == nil && s.Ref == "" {
+			err = fault.New(fault.Invalid, "a secret is a text: it is sent as a string")
+		}
 		return err
 	}
 	return json.Unmarshal(text, &s.Text)
@@ -44,6 +46,14 @@ func (s *Sealed) UnmarshalJSON(text []byte) error {
 
 // MaxSecret bounds a secret, in bytes.
 const MaxSecret = 32 << 10
+
+// checkShown refuses a reference where there is no secret: a text that is shown.
+func checkShown(what string, s Sealed) error {
+	if s.Ref != "" {
+		return fault.New(fault.Invalid, "%s is an object where a string is wanted", what)
+	}
+	return nil
+}
 
 func checkSecret(what string, s *Sealed) error {
 	if len(s.Text) > MaxSecret {

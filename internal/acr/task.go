@@ -415,6 +415,11 @@ func checkValues(what string, list []TaskValue) error {
 		if err := first(checkText(what+": a name", v.Name), checkSecret(what+" "+v.Name, &v.Value)); err != nil {
 			return err
 		}
+		if !v.IsSecret {
+			if err := checkShown(what+" "+v.Name, v.Value); err != nil {
+				return err
+			}
+		}
 	}
 	return checkCount(what, len(list), maxValues)
 }

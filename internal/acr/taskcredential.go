@@ -155,6 +155,9 @@ func (l CustomLogin) validate(what string) error {
 	case !user:
 		return nil
 	}
+	if err := checkShown(what+": userName", l.User.Value); err != nil {
+		return err
+	}
 	for _, o := range []*SecretObject{l.User, l.Password} {
 		if err := first(checkWord(what+": type", o.Type, opaque, vaultSecret), checkSecret(what, &o.Value)); err != nil {
 			return err

@@ -244,6 +244,9 @@ func TestTaskRefusals(t *testing.T) {
 			{"task1", "is no name", encodedTask(object{"step": object{"type": "Docker", "dockerFilePath": "x", "arguments": []object{{"name": "a=b"}}}})},
 			{"task1", "names no image", encodedTask(object{"step": object{"type": "Docker", "dockerFilePath": "x", "imageNames": []string{""}}})},
 			{"task1", "is sent as a string", encodedTask(object{"step": object{"type": "Docker", "dockerFilePath": "x", "contextAccessToken": object{"ref": "x"}}})},
+			{"task1", "an object where a string", encodedTask(object{"step": object{"type": "Docker", "dockerFilePath": "x", "arguments": []object{{"name": "a", "value": object{"ref": "x"}}}}})},
+			{"task1", "an object where a string", encodedTask(object{"credentials": object{"customRegistries": object{"a.example": object{
+				"userName": object{"value": object{"ref": "x"}}, "password": object{"value": "y"}}}}})},
 			{"task1", "give it a platform", encodedTask(object{"platform": nil})},
 			{"task1", "platform.os", encodedTask(object{"platform": object{"os": "BSD"}})},
 			{"task1", "platform.architecture", encodedTask(object{"platform": object{"os": "Linux", "architecture": "riscv"}})},
@@ -529,6 +532,26 @@ func TestRunFilter(t *testing.T) {
 			if strings.Join(names, " ") != want {
 				t.Errorf("%s finds %v, want %s", filter, names, want)
 			}
+		}
+	})
+}
+
+// The token of an update trigger is a secret of its task run, as the passwords are.
+func TestTriggerTokenIsSecret(t *testing.T) {
+	t.Parallel()
+	each(t, func(s *server) {
+		s.want(201, "PUT", scopeR+"myreg", premium(nil))
+		s.want(200, "PUT", scopeR+"myreg/tasks/build1", encodedTask(nil))
+		one, token := scopeR+"myreg/taskRuns/again", encoded("told to nobody")
+		s.want(201, "PUT", one, located(object{"runRequest": object{
+			"type": "TaskRunRequest", "taskId": scopeR + "myreg/tasks/build1", "overrideTaskStepProperties": object{"updateTriggerToken": token},
+		}}))
+		if got := s.do("GET", one, nil); got.status != 200 || strings.Contains(got.body, token) {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		details := s.want(200, "POST", one+"/listDetails", nil)
+		if got := at(details, "properties", "runRequest", "overrideTaskStepProperties", "updateTriggerToken"); got != token {
+			t.Errorf("%v", got)
 		}
 	})
 }
