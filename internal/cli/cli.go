@@ -131,7 +131,7 @@ Exit codes: 0 done, 2 the input is not valid, 3 not found, 1 any other failure.`
 		{"Contents:", []*cobra.Command{a.repositoryCommand(), a.manifestCommand(), a.importCommand(), a.healthCommand()}},
 		{"Registries:", []*cobra.Command{
 			a.registryCreate(), a.registryList(), a.registryShow(), a.registryUpdate(), a.registryDelete(), a.registryCommand(), a.graphCommand(), a.checkNameCommand(), a.showUsageCommand(),
-			a.showEndpointsCommand(), a.configCommand(), a.encryptionCommand(), a.privateEndpointCommand(), a.privateLinkCommand(), a.registryCredentialCommand(), a.tokenCommand(), a.scopeMapCommand(),
+			a.showEndpointsCommand(), a.configCommand(), a.encryptionCommand(), a.keyVaultCommand(), a.privateEndpointCommand(), a.privateLinkCommand(), a.registryCredentialCommand(), a.tokenCommand(), a.scopeMapCommand(),
 			a.networkRuleCommand(), a.accessRuleCommand(),
 			a.webhookCommand(), a.replicationCommand(), a.cacheCommand(), a.credentialSetCommand(), a.connectedRegistryCommand(),
 			a.exportPipelineCommand(), a.importPipelineCommand(), a.pipelineRunCommand(), a.domainCommand(),
