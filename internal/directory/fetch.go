@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/fault"
 )
 
@@ -27,16 +28,16 @@ const (
 // fetcher gets documents of issuers: over https, within bounds, and not from the server's own network unless that is
 // allowed.
 type fetcher struct {
-	loopback, private bool
-	client            *http.Client
+	may    acr.Outbound
+	client *http.Client
 }
 
 func newFetcher(opt Options) *fetcher {
-	f := &fetcher{loopback: opt.Loopback, private: opt.PrivateIssuers}
+	f := &fetcher{may: acr.Outbound{Loopback: opt.Loopback, Private: opt.PrivateIssuers}}
 	// Addresses are checked when they are called, behind every name, redirect and change of mind of a name server.
 	dialer := &net.Dialer{Timeout: fetchTime, Control: func(_, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
-		if err != nil || !f.may(at.Addr()) {
+		if err != nil || !f.may.May(at.Addr()) {
 			return fmt.Errorf("%s is not an address at which an issuer may be", address)
 		}
 		return nil
@@ -61,34 +62,10 @@ func (f *fetcher) check(address string) error {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || len(address) > maxRedirect:
 		return fault.New(fault.Invalid, "%.200q is not an issuer's address", address)
-	case u.Scheme == "https", u.Scheme == "http" && f.loopback && thisMachine(u.Hostname()), u.Scheme == "http" && f.loopback && strings.HasSuffix(u.Hostname(), ".localhost"):
+	case u.Scheme == "https", u.Scheme == "http" && f.may.Loopback && thisMachine(u.Hostname()), u.Scheme == "http" && f.may.Loopback && strings.HasSuffix(u.Hostname(), ".localhost"):
 		return nil
 	}
 	return fault.New(fault.Invalid, "issuer %.200q must begin with https://", address)
-}
-
-// Networks that are nobody's public service: shared, protocol assignments, benchmarks, reserved, translated.
-var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("100::/64"),
-}
-
-// may tells whether an issuer may be at an address. Link-local ones, where clouds keep their credentials, never.
-func (f *fetcher) may(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	for _, p := range special {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	switch {
-	case a.IsLoopback():
-		return f.loopback
-	case a.IsPrivate(), netip.MustParsePrefix("100.64.0.0/10").Contains(a):
-		return f.private
-	}
-	return a.IsGlobalUnicast()
 }
 
 // get fetches a document.

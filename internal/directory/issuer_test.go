@@ -336,7 +336,7 @@ func TestFetchBounds(t *testing.T) {
 		"0.0.0.0": {}, "::": {}, "224.0.0.1": {}, "255.255.255.255": {}, "ff02::1": {}, "2002:7f00:1::": {},
 	} {
 		a := netip.MustParseAddr(at)
-		if got := [3]bool{public.may(a), private.may(a), loopback.may(a)}; got != want {
+		if got := [3]bool{public.may.May(a), private.may.May(a), loopback.may.May(a)}; got != want {
 			t.Errorf("%s: %v, want %v", at, got, want)
 		}
 	}
