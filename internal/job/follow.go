@@ -22,7 +22,8 @@ const (
 type follower struct {
 	name string
 	fn   func(context.Context, acr.Event) error
-	last int64 // the registry that was begun last; the turn of others comes first
+	page func(context.Context, Page) error // in place of fn
+	last int64                             // the registry that was begun last; the turn of others comes first
 
 	mu    sync.Mutex
 	busy  int
@@ -40,10 +41,42 @@ type standing struct {
 // at a time; a new name begins with the oldest event that is still there. An event whose fn fails is tried again with
 // growing pauses, and holds up its own registry only.
 func (q *Queue) Follow(name string, fn func(ctx context.Context, e acr.Event) error) {
-	if slices.ContainsFunc(q.followers, func(f *follower) bool { return f.name == name }) {
-		q.refuse(fmt.Errorf("follower %s is registered twice", name))
+	q.enlist(&follower{name: name, fn: fn})
+}
+
+// Page is a part of a registry's log.
+type Page struct {
+	Registry int64 // the number of its row
+	Events   []acr.Event
+	d        *drain
+}
+
+// Passed moves the follower's place behind the page, in the transaction that writes what follows from the page: so that it
+// follows once. Its error is that of the transaction.
+func (p Page) Passed(tx *meta.Tx) error {
+	last := p.Events[len(p.Events)-1].Seq
+	moved, err := tx.SetCursor(p.d.f.name, p.d.registry, p.d.saved, last)
+	if err != nil {
+		return err
 	}
-	q.followers = append(q.followers, &follower{name: name, fn: fn, state: map[int64]standing{}})
+	if !moved {
+		return errLost
+	}
+	tx.OnCommit(func() { p.d.saved = last })
+	return nil
+}
+
+// FollowPages is Follow with several events at a time. Where something follows from a page fn calls Passed once.
+func (q *Queue) FollowPages(name string, fn func(ctx context.Context, p Page) error) {
+	q.enlist(&follower{name: name, page: fn})
+}
+
+func (q *Queue) enlist(f *follower) {
+	f.state = map[int64]standing{}
+	if slices.ContainsFunc(q.followers, func(of *follower) bool { return of.name == f.name }) {
+		q.refuse(fmt.Errorf("follower %s is registered twice", f.name))
+	}
+	q.followers = append(q.followers, f)
 }
 
 // follow starts on the registries whose logs go on.
@@ -169,6 +202,12 @@ func (d *drain) all(ctx context.Context) error {
 		}); err != nil || len(events) == 0 {
 			return err
 		}
+		if d.f.page != nil {
+			if err := d.pass(ctx, events); err != nil {
+				return err
+			}
+			continue
+		}
 		for i, e := range events {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -185,6 +224,21 @@ func (d *drain) all(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// pass calls a follower of pages. Its place is written down by whom it calls, or here.
+func (d *drain) pass(ctx context.Context, events []acr.Event) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	first, last := events[0].Seq, events[len(events)-1].Seq
+	if err := d.f.page(ctx, Page{d.registry, events, d}); err != nil {
+		return fmt.Errorf("events %d to %d: %w", first, last, err)
+	}
+	if d.at = last; d.saved == last || len(events) < pageSize {
+		return nil
+	}
+	return d.save(ctx)
 }
 
 func (d *drain) save(ctx context.Context) error {

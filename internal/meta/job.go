@@ -218,8 +218,10 @@ func (tx *Tx) SetDue(name, holder string, due time.Time) error {
 
 // free lets go of every claim and lease, for a process that has the store to itself: who held them is dead.
 func (tx *Tx) free() error {
-	if _, err := tx.exec("UPDATE job SET claimed = 0 WHERE claimed > 0"); err != nil {
-		return err
+	for _, table := range []string{"job", "lane"} {
+		if _, err := tx.exec("UPDATE " + table + " SET claimed = 0 WHERE claimed > 0"); err != nil {
+			return err
+		}
 	}
 	_, err := tx.exec("UPDATE lease SET until = 0 WHERE until > 0")
 	return err

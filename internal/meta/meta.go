@@ -31,6 +31,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Actor tells from a context who acts and by which request, for the audit of changed resources.
 	Actor func(ctx context.Context) (name, request string)
+	// Appended is called when a log has grown, by who wrote to it: it neither blocks nor uses the store. nil: nobody is.
+	Appended func()
 }
 
 // DB is the store. Its methods may be called at once from many goroutines.

@@ -62,6 +62,9 @@ func (tx *Tx) Append(e *acr.Event) error {
 	if err != nil {
 		return err
 	}
+	if tx.db.opt.Appended != nil {
+		tx.OnCommit(tx.db.opt.Appended)
+	}
 	_, err = tx.exec("INSERT INTO log (registry, seq, at, doc) VALUES (?, ?, ?, ?)", tx.registry, e.Seq, e.At.UnixMicro(), doc)
 	return err
 }
