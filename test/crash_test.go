@@ -71,7 +71,7 @@ func rounds(t testing.TB, otherwise int) int {
 
 // TestCrashPoints ends the server at each place that the code names as one where a crash matters.
 func TestCrashPoints(t *testing.T) {
-	points := crashPoints(t)
+	points := slices.DeleteFunc(crashPoints(t), func(point string) bool { return strings.HasPrefix(point, "delivery.") }) // TestWebhookCrash passes those
 	if len(points) == 0 {
 		t.Fatal("the code names no crash point")
 	}

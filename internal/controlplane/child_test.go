@@ -47,7 +47,6 @@ func TestWireWebhook(t *testing.T) {
 		r.run("POST", at+"/webhooks/hook1/getCallbackConfig", nil)
 		r.run("PATCH", at+"/webhooks/hook1", object{"tags": nil, "properties": object{"customHeaders": nil}})
 		r.run("POST", at+"/webhooks/hook1/getCallbackConfig", nil)
-		r.run("POST", at+"/webhooks/hook1/ping", nil)
 		r.run("POST", at+"/webhooks/hook1/listEvents", nil)
 		r.run("GET", at+"/webhooks", nil)
 		r.run("DELETE", at+"/webhooks/hook1", nil)

@@ -22,6 +22,7 @@ import (
 	"github.com/acre-registry/acre/internal/audit"
 	"github.com/acre-registry/acre/internal/auth"
 	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/notify"
 	"github.com/acre-registry/acre/internal/resource"
 	"github.com/acre-registry/acre/internal/web"
 )
@@ -30,6 +31,7 @@ import (
 type Options struct {
 	Auth      *auth.Service
 	Resources *resource.Service
+	Notify    *notify.Service
 	Audit     *audit.Service
 	// Cloud is what clients are told of the installation's other hosts, for a request's own.
 	Cloud func(r *http.Request) Cloud
@@ -187,6 +189,9 @@ func (c *call) find() (handler, error) {
 		verb += " " + strings.ToLower(action)
 	case p.Collection() && verb == http.MethodGet:
 		verb = list
+		if above, action := p.Cut(); c.furtherPage(above, action) != nil {
+			p, verb = above, list+" "+strings.ToLower(action)
+		}
 	case p.Collection():
 		return nil, notAllowed(verb, c.r.URL.Path)
 	}
@@ -209,6 +214,14 @@ func (c *call) find() (handler, error) {
 		return nil, notAllowed(c.r.Method, c.r.URL.Path)
 	}
 	return do, nil
+}
+
+// furtherPage reads on in a list that an action began: clients GET its links.
+func (f *Face) furtherPage(of arm.Path, action string) handler {
+	if r := f.rows[of.Type()]; r != nil {
+		return r.verbs[list+" "+strings.ToLower(action)]
+	}
+	return nil
 }
 
 // list is the verb of a GET that names no resource.

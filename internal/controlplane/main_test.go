@@ -28,6 +28,7 @@ import (
 	"github.com/acre-registry/acre/internal/directory"
 	"github.com/acre-registry/acre/internal/meta"
 	"github.com/acre-registry/acre/internal/meta/metatest"
+	"github.com/acre-registry/acre/internal/notify"
 	"github.com/acre-registry/acre/internal/resource"
 	"github.com/acre-registry/acre/internal/web"
 )
@@ -115,7 +116,7 @@ func start(t *testing.T, c *clock, db *meta.DB, with ...func(*resource.Options))
 	s.ok(err)
 	s.audit = audit.New(audit.Options{DB: db, Now: c.now, Scope: func(key string) string { return s.resources.ScopeOf(t.Context(), key) }})
 	face := controlplane.New(controlplane.Options{
-		Auth: s.auth, Resources: s.resources, Audit: s.audit,
+		Auth: s.auth, Resources: s.resources, Notify: notify.New(notify.Options{DB: db, Webhooks: s.resources}), Audit: s.audit,
 		Cloud: func(r *http.Request) controlplane.Cloud {
 			return controlplane.Cloud{Login: "https://login.acre.localhost", Management: "http://" + r.Host, Graph: "https://graph.acre.localhost", Suffix: "acre.localhost"}
 		},

@@ -112,7 +112,6 @@ var bodyValues = map[string]any{
 
 // notYet are operations whose machinery is not there, with what they are refused with.
 var notYet = map[string]string{
-	"Webhooks_Ping":                      "FeatureNotAvailable",
 	"Registries_ImportImage":             "FeatureNotAvailable",
 	"Registries_ScheduleRun":             "FeatureNotAvailable",
 	"Registries_GetBuildSourceUploadUrl": "FeatureNotAvailable",

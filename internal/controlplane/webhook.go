@@ -1,12 +1,16 @@
 package controlplane
 
 import (
+	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
 	"github.com/acre-registry/acre/internal/fault"
+	"github.com/acre-registry/acre/internal/notify"
 	"github.com/acre-registry/acre/internal/resource"
 )
 
@@ -16,7 +20,8 @@ func (f *Face) webhookRow() *row {
 		encode: encodeWebhook, decode: decodeWebhook,
 	})
 	hooks.verbs["POST ping"] = pingWebhook
-	hooks.verbs["POST listevents"] = webhookEvents
+	hooks.verbs["POST listevents"], hooks.verbs[list+" listevents"] = webhookEvents, webhookEvents
+	hooks.verbs["POST replay"] = replayWebhook
 	hooks.verbs["POST getcallbackconfig"] = callbackConfig
 	return hooks
 }
@@ -114,13 +119,102 @@ func callbackConfig(c *call) error {
 	return c.write(http.StatusOK, to)
 }
 
+// toldWire is an Event of the real service; properties are acre's own.
+type toldWire struct {
+	ID         string         `json:"id"`
+	Request    toldRequest    `json:"eventRequestMessage"`
+	Response   *toldResponse  `json:"eventResponseMessage,omitempty"` // absent before the first attempt
+	Properties toldProperties `json:"properties"`
+}
+
+type toldRequest struct {
+	Content json.RawMessage   `json:"content"`
+	Headers map[string]string `json:"headers"`
+	Method  string            `json:"method"`
+	URI     string            `json:"requestUri"`
+	Version string            `json:"version"`
+}
+
+type toldResponse struct {
+	Content    string            `json:"content"`
+	Headers    map[string]string `json:"headers"`
+	Reason     string            `json:"reasonPhrase"`
+	StatusCode string            `json:"statusCode,omitempty"` // absent where there was no answer
+	Version    string            `json:"version,omitempty"`
+}
+
+type toldProperties struct {
+	State       string     `json:"state"`
+	Attempts    int        `json:"attempts"`
+	LastAttempt *time.Time `json:"lastAttempt,omitempty"`
+}
+
+func encodeTold(e notify.Event) toldWire {
+	out := toldWire{
+		ID:         e.ID,
+		Request:    toldRequest{Content: e.Payload, Headers: e.Headers, Method: http.MethodPost, URI: e.URI, Version: "1.1"},
+		Properties: toldProperties{State: e.State, Attempts: e.Attempts},
+	}
+	if e.Tried.IsZero() {
+		return out
+	}
+	out.Properties.LastAttempt = &e.Tried
+	a := e.Answer
+	out.Response = &toldResponse{Content: a.Body, Headers: a.Headers, Reason: a.Reason, Version: a.Version}
+	if a.Headers == nil {
+		out.Response.Headers = map[string]string{}
+	}
+	if a.Status != 0 {
+		out.Response.StatusCode = strconv.Itoa(a.Status)
+	}
+	return out
+}
+
+// eventPage is how many events a page has: with requests and answers they are large.
+const eventPage = 100
+
 func webhookEvents(c *call) error {
-	if err := c.opt.Resources.WebhookEvents(c.ctx, c.path.ID()); err != nil {
+	p := notify.Page{Limit: eventPage}
+	if text := c.query.Get("$skipToken"); text != "" {
+		var err error
+		if p.After, err = strconv.ParseInt(text, 10, 64); err != nil || p.After < 1 {
+			return fault.New(fault.Invalid, "The $skipToken %.40q is not one of this list: follow its nextLink.", text)
+		}
+	}
+	found, more, err := c.opt.Notify.Events(c.ctx, c.path.ID(), p)
+	if err != nil {
 		return err
 	}
-	return listed[any](c, nil, "")
+	var out []toldWire
+	for _, e := range found {
+		out = append(out, encodeTold(e))
+	}
+	next := ""
+	if more > 0 {
+		next = strconv.FormatInt(more, 10)
+	}
+	return listed(c, out, next)
 }
 
 func pingWebhook(c *call) error {
-	return c.opt.Resources.PingWebhook(c.ctx, c.path.ID())
+	id, err := c.opt.Notify.Ping(c.ctx, c.path.ID())
+	if err != nil {
+		return err
+	}
+	return c.write(http.StatusOK, map[string]string{"id": id})
+}
+
+// replayWebhook is acre's own: {"ids": […]}, or nothing for all events that were given up.
+func replayWebhook(c *call) error {
+	var in struct {
+		IDs []string `json:"ids"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	ids, err := c.opt.Notify.Replay(c.ctx, c.path.ID(), in.IDs)
+	if err != nil {
+		return err
+	}
+	return c.write(http.StatusOK, map[string][]string{"ids": append([]string{}, ids...)})
 }

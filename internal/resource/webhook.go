@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/arm"
@@ -17,7 +18,7 @@ func (s *Service) webhooks() *Kind[acr.Webhook] {
 		complete: s.completeWebhook,
 		check:    s.checkWebhook,
 		release: func(c *Change[acr.Webhook]) error {
-			return c.tx.DeleteSecret(acr.WebhookSecret(c.In.UID, c.Old.Name))
+			return errors.Join(c.tx.DeleteSecret(acr.WebhookSecret(c.In.UID, c.Old.Name)), c.tx.DropDeliveries(acr.WebhookKey(c.In.UID, c.Old.Name)))
 		},
 	}
 }
@@ -33,6 +34,9 @@ func (s *Service) completeWebhook(c *Change[acr.Webhook]) error {
 		w.Status = acr.WebhookEnabled
 	}
 	s.stamp(c.ctx, &w.System)
+	if err := c.tx.HurryLanes(acr.WebhookKey(c.In.UID, w.Name)); err != nil {
+		return err
+	}
 	if err := settleLocation("webhook "+w.Name, &w.Location, was, homeOf(c.In)); err != nil {
 		return err
 	}
@@ -119,14 +123,58 @@ func (s *Service) WebhookCallback(ctx context.Context, id arm.ID) (to acr.Webhoo
 	return to, err
 }
 
-// WebhookEvents lists what a webhook was told: nothing, for nothing is delivered in this version. Errors: fault.NotFound.
-func (s *Service) WebhookEvents(ctx context.Context, id arm.ID) error {
-	return s.webhook(ctx, id, "listEvents", func(*meta.Tx, Kept[acr.Webhook]) error { return nil })
+// WebhookTarget is a webhook as its deliveries need it, for who may do an action on it, such as ping. Errors: fault.NotFound.
+func (s *Service) WebhookTarget(ctx context.Context, id arm.ID, action string) (t acr.WebhookTarget, err error) {
+	err = s.webhook(ctx, id, action, func(tx *meta.Tx, kept Kept[acr.Webhook]) error {
+		t, err = targetOf(tx, kept.In, kept.Doc)
+		return err
+	})
+	return t, err
 }
 
-// PingWebhook has a webhook told something, to try it. Errors: fault.NotFound, fault.Unsupported.
-func (s *Service) PingWebhook(ctx context.Context, id arm.ID) error {
-	return s.webhook(ctx, id, "ping", func(_ *meta.Tx, kept Kept[acr.Webhook]) error {
-		return fault.New(notAvailable, "Delivering events is not available in this version: the webhook '%s' was not called.", kept.Doc.Name)
+// WebhookTargets are all webhooks as their deliveries need them.
+func (s *Service) WebhookTargets(ctx context.Context) (all []acr.WebhookTarget, err error) {
+	if err := control(ctx, s.Scope(), s.Webhooks.Operation("getCallbackConfig/action")); err != nil {
+		return nil, err
+	}
+	err = s.opt.DB.View(ctx, func(tx *meta.Tx) error {
+		all = nil
+		return s.everyRegistry(tx, func(in Parent) error {
+			return everyChild(tx, in, func(w acr.Webhook) (string, error) {
+				t, err := targetOf(tx, in, w)
+				all = append(all, t)
+				return in.ID.Child("webhooks", w.Name).Key(), err
+			})
+		})
 	})
+	return all, err
+}
+
+// everyRegistry calls fn for each registry.
+func (s *Service) everyRegistry(tx *meta.Tx, fn func(in Parent) error) error {
+	for after := ""; ; {
+		list, err := meta.List[acr.Registry](tx, after, MaxPage)
+		if err != nil {
+			return err
+		}
+		for _, reg := range list {
+			in := Parent{ID: s.IDOf(reg), Registry: reg}
+			after = in.ID.Key()
+			if err := fn(in); err != nil {
+				return err
+			}
+		}
+		if len(list) < MaxPage {
+			return nil
+		}
+	}
+}
+
+func targetOf(tx *meta.Tx, in Parent, w acr.Webhook) (t acr.WebhookTarget, err error) {
+	t = acr.WebhookTarget{Webhook: w, Key: acr.WebhookKey(in.UID, w.Name), Registry: in.Key()}
+	if t.Number, err = tx.Registry(t.Registry); err != nil {
+		return t, err
+	}
+	t.To, err = callbackOf(tx, in, w.Name)
+	return t, err
 }

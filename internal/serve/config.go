@@ -50,6 +50,7 @@ type Config struct {
 	Tokens    TokensConfig    `yaml:"tokens"`
 	Identity  IdentityConfig  `yaml:"identity"`
 	Imports   ImportsConfig   `yaml:"imports"`
+	Webhooks  WebhooksConfig  `yaml:"webhooks"`
 	Audit     AuditConfig     `yaml:"audit"`
 	Telemetry TelemetryConfig `yaml:"telemetry"`
 	Domains   DomainsConfig   `yaml:"domains"`
@@ -128,6 +129,11 @@ type IdentityConfig struct {
 type ImportsConfig struct {
 	Private  bool `yaml:"private" help:"Whether images may be imported from registries in private networks; on with dev."`
 	Loopback bool `yaml:"loopback" help:"Whether they may be imported from registries on this machine, also without TLS; on with dev."`
+}
+
+// WebhooksConfig is about what is told to webhooks.
+type WebhooksConfig struct {
+	Allowed []string `yaml:"allowed" help:"Addresses and ranges that webhooks may call though they are not public: private, loopback or link-local ones. With dev, this machine is allowed."`
 }
 
 // AuditConfig is about the record of who did what.
@@ -349,11 +355,14 @@ func loopback(host string) bool {
 }
 
 func (c *Config) checkProxies() error {
-	for i, text := range c.Proxies.Trusted {
+	return errors.Join(c.checkRanges("proxies.trusted", c.Proxies.Trusted), c.checkRanges("webhooks.allowed", c.Webhooks.Allowed))
+}
+
+func (c *Config) checkRanges(path string, list []string) error {
+	for i, text := range list {
 		if _, err := parseRange(text); err != nil {
-			path := fmt.Sprintf("proxies.trusted[%d]", i)
-			if c.origins[path] == "" {
-				path = "proxies.trusted"
+			if at := fmt.Sprintf("%s[%d]", path, i); c.origins[at] != "" {
+				path = at
 			}
 			return c.wrong(path, "%q is no address or range; write it like 10.0.0.7 or fd00::/8", clipped(text))
 		}
@@ -387,9 +396,12 @@ func parseRange(text string) (netip.Prefix, error) {
 }
 
 // proxies are the trusted ones, after Check.
-func (c *Config) proxies() []netip.Prefix {
+func (c *Config) proxies() []netip.Prefix { return ranges(c.Proxies.Trusted) }
+
+// ranges are addresses and ranges, after Check.
+func ranges(list []string) []netip.Prefix {
 	var out []netip.Prefix
-	for _, text := range c.Proxies.Trusted {
+	for _, text := range list {
 		if p, err := parseRange(text); err == nil {
 			out = append(out, p.Masked())
 		}

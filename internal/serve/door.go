@@ -68,7 +68,7 @@ func (s *Server) faces(ops http.Handler) http.Handler {
 			Audit: s.audit, Now: s.db.Now, Tokens: tokens,
 		}),
 		management: controlplane.New(controlplane.Options{
-			Auth: s.auth, Resources: s.resources, Audit: s.audit, Cloud: s.cloud, LoginServer: s.loginServerFor,
+			Auth: s.auth, Resources: s.resources, Notify: s.notify, Audit: s.audit, Cloud: s.cloud, LoginServer: s.loginServerFor,
 		}),
 	}
 	limit := web.NewInFlight(s.config.Limits.Reads, s.config.Limits.Writes)

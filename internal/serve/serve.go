@@ -27,12 +27,14 @@ import (
 	"github.com/acre-registry/acre/internal/fault"
 	"github.com/acre-registry/acre/internal/job"
 	"github.com/acre-registry/acre/internal/meta"
+	"github.com/acre-registry/acre/internal/notify"
 	"github.com/acre-registry/acre/internal/resource"
 )
 
 // Server is everything wired.
 type Server struct {
 	config     Config
+	version    string
 	log        *Log
 	db         *meta.DB
 	free       func() (int64, error) // of the blobs' disk; nil where there is none
@@ -42,7 +44,9 @@ type Server struct {
 	audit      *audit.Service
 	resources  *resource.Service
 	content    *content.Service
+	notify     *notify.Service
 	queue      *job.Queue
+	appended   afterwards // has the queue look at the logs
 	metrics    *Metrics
 	telemetry  *Telemetry
 	authority  *Authority
@@ -76,7 +80,7 @@ func Open(ctx context.Context, c Config, version string, stderr io.Writer) (*Ser
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory %s: %w", c.Data, err)
 	}
-	s := &Server{config: c, metrics: NewMetrics(), hosts: newHosts(&c)}
+	s := &Server{config: c, version: version, metrics: NewMetrics(), hosts: newHosts(&c)}
 	if err := s.open(ctx, version, stderr); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
@@ -118,7 +122,7 @@ func (s *Server) openStores(ctx context.Context) error {
 		}
 		store = "sqlite://" + path
 	}
-	if s.db, err = meta.Open(ctx, store, meta.Options{SealKey: key, Log: s.log.Logger, Actor: auth.Actor}); err != nil {
+	if s.db, err = meta.Open(ctx, store, meta.Options{SealKey: key, Log: s.log.Logger, Actor: auth.Actor, Appended: s.appended.ask}); err != nil {
 		return err
 	}
 	bucket, err := s.bucket()
@@ -258,8 +262,8 @@ func (s *Server) Run(ctx context.Context, stdout io.Writer) error {
 	defer cancel()
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	failed := make(chan error, 3)
-	for _, run := range []func(context.Context) error{s.log.Run, s.work, s.audit.Run} {
+	failed := make(chan error, 4)
+	for _, run := range []func(context.Context) error{s.log.Run, s.work, s.notify.Run, s.audit.Run} {
 		running.Go(func() {
 			if err := run(background); err != nil {
 				failed <- err

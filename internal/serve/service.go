@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
@@ -14,6 +15,7 @@ import (
 	"github.com/acre-registry/acre/internal/content"
 	"github.com/acre-registry/acre/internal/directory"
 	"github.com/acre-registry/acre/internal/job"
+	"github.com/acre-registry/acre/internal/notify"
 	"github.com/acre-registry/acre/internal/resource"
 )
 
@@ -24,6 +26,7 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 	if err := s.openDomains(); err != nil {
 		return err
 	}
+	s.appended.do = s.queue.Wake
 	later := &theDirectory{}
 	s.resources, err = resource.New(ctx, resource.Options{
 		DB: s.db, Registries: s.registries, Installation: s.installation(), Principals: later, Identities: later, Importer: importer{s},
@@ -57,11 +60,15 @@ func (s *Server) openServices(ctx context.Context, bucket blob.Bucket) (err erro
 		DB: s.db, Blobs: blob.NewStore(bucket), Log: s.log.Logger, MaxBlob: int64(s.config.Limits.MaxUpload),
 		Grace: &s.config.Collect.Grace, UploadExpiry: s.config.Limits.UploadExpiry, Encrypt: s.config.Encryption, Hurry: s.short,
 	})
+	s.notify = notify.New(notify.Options{
+		DB: s.db, Webhooks: s.resources, Version: s.version, Log: s.log.Logger,
+		Outbound: acr.Outbound{Loopback: s.config.Dev, Allowed: ranges(s.config.Webhooks.Allowed)},
+	})
 	s.audit = audit.New(audit.Options{
 		DB: s.db, Log: s.log.Logger, Now: s.db.Now, Region: acr.DefaultLocation, Keep: s.config.Audit.Keep, File: s.config.Audit.File,
 		Scope: func(registry string) string { return s.resources.ScopeOf(ctx, registry) },
 	})
-	s.metrics.Registry.MustRegister(append(s.content.Collectors(), s.audit.Collectors()...)...)
+	s.metrics.Registry.MustRegister(slices.Concat(s.content.Collectors(), s.audit.Collectors(), s.notify.Collectors())...)
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/acre-registry/acre/internal/acr"
 	"github.com/acre-registry/acre/internal/auth"
@@ -46,6 +48,8 @@ func (s *Server) work(ctx context.Context) error {
 		return s.resources.PurgeRegistries(auth.As(ctx, auth.System("deletion")))
 	})
 	q.Handle(acr.FollowKey{}.Kind(), s.resources.FollowKey)
+	q.FollowPages("webhooks", s.notify.Follow)
+	q.Every("forget-deliveries", "@every 1h", s.notify.Sweep)
 	q.Handle(acr.RunOperation{}.Kind(), s.resources.RunOperation)
 	q.Handle(acr.EmptyRegistry{}.Kind(), func(ctx context.Context, args json.RawMessage) error {
 		var gone acr.EmptyRegistry
@@ -58,6 +62,25 @@ func (s *Server) work(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// afterwards does something soon after it was asked for, once for all who ask meanwhile.
+type afterwards struct {
+	do    func()
+	asked atomic.Bool
+}
+
+// soon bounds how much later: pushes that come close together are looked at together.
+const soon = 20 * time.Millisecond
+
+func (a *afterwards) ask() {
+	if a.do == nil || a.asked.Swap(true) {
+		return
+	}
+	time.AfterFunc(soon, func() {
+		a.asked.Store(false)
+		a.do()
+	})
 }
 
 // shortSpace is how little room on the blobs' disk has collection go on without a rest, in bytes: it comes well before
