@@ -22,9 +22,9 @@ var webhooks = childKind{verb: "webhook", path: "webhooks", word: "webhook", row
 
 func (a *app) webhookCommand() *cobra.Command {
 	cmd := group("webhook", "Whom to tell what happens in a registry", `Webhooks: URLs that are told what happens in a registry. Where they lead, and which headers go along, is kept sealed and shown
-by get-config alone. They are kept and shown; delivering events is not available in this version.`)
+by get-config alone. What a receiver does not take is tried again for a day; see docs/webhooks.md.`)
 	cmd.AddCommand(webhooks.commands(a)...)
-	cmd.AddCommand(a.webhookCreate(), a.webhookUpdate(), a.webhookEvents(),
+	cmd.AddCommand(a.webhookCreate(), a.webhookUpdate(), a.webhookEvents(), a.webhookReplay(),
 		webhooks.act(a, "get-config", "Show where a webhook leads, with its headers", "getCallbackConfig", func(o object) any {
 			return struct {
 				URI     string `json:"SERVICE URI"`
@@ -152,16 +152,48 @@ func (a *app) webhookEvents() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var page struct {
-				Value []object `json:"value"`
-			}
-			if err := p.call(ctx, forManagement, http.MethodPost, withVersion(id+"/listEvents", registryVersion), nil, &page); err != nil {
+			all, err := p.list(ctx, forManagement, withVersion(id+"/listEvents", registryVersion))
+			if err != nil {
 				return err
 			}
-			return show(a, page.Value, eventRow)
+			return show(a, all, eventRow)
 		}),
 	}
 	of.flags(cmd)
+	return cmd
+}
+
+func (a *app) webhookReplay() *cobra.Command {
+	of := ofChild{kind: webhooks}
+	var events []string
+	var dead bool
+	cmd := &cobra.Command{
+		Use: "replay", Short: "Have a webhook told events again", Args: noArgs,
+		Long: `Have a webhook told events again that it was told, or that were given up, under the IDs that they had. It shows which.`,
+		Example: `  acre webhook replay -r mainreg -n builds --dead
+  acre webhook replay -r mainreg -n builds --event 7a8c1f0e-1b2d-8c3f-9a4b-5c6d7e8f9a0b`,
+		RunE: a.withPlane(func(ctx context.Context, p *plane) error {
+			if dead == (len(events) > 0) {
+				return fault.New(fault.Invalid, "which events? Give --event with IDs that list-events shows, or --dead for all that were given up")
+			}
+			id, _, err := of.id(ctx, p)
+			if err != nil {
+				return err
+			}
+			body := object{}
+			if !dead {
+				body["ids"] = events
+			}
+			got, err := p.ask(ctx, http.MethodPost, id+"/replay", registryVersion, body)
+			if err != nil {
+				return err
+			}
+			return a.print(got)
+		}),
+	}
+	of.flags(cmd)
+	cmd.Flags().Var(words{&events}, "event", "IDs of events")
+	cmd.Flags().BoolVar(&dead, "dead", false, "all events that were given up, 1000 at most")
 	return cmd
 }
 
@@ -174,10 +206,11 @@ func eventRow(o object) any {
 		ID     string `json:"ID"`
 		Action string `json:"ACTION"`
 		Image  string `json:"IMAGE"`
+		State  string `json:"STATE"`
 		Status string `json:"HTTP STATUS"`
 		At     string `json:"TIMESTAMP"`
 	}{
-		text(o, "id"), text(o, "eventRequestMessage", "content", "action"), image,
+		text(o, "id"), text(o, "eventRequestMessage", "content", "action"), image, text(o, "properties", "state"),
 		strings.TrimSpace(text(o, "eventResponseMessage", "statusCode") + " " + text(o, "eventResponseMessage", "reasonPhrase")),
 		moment(text(o, "eventRequestMessage", "content", "timestamp")),
 	}
