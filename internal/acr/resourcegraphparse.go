@@ -160,7 +160,9 @@ func (p *graphParser) expression() (graphValue, error) {
 		either = append(either, next)
 	}
 	p.only = nil
-	return func(r GraphRow) any { return slices.ContainsFunc(either, func(v graphValue) bool { return truth(v(r)) }) }, nil
+	return func(r GraphRow) any {
+		return slices.ContainsFunc(either, func(v graphValue) bool { return truth(v(r)) })
+	}, nil
 }
 
 func (p *graphParser) conjunction() (graphValue, error) {

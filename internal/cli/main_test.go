@@ -218,6 +218,8 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		page(w, r, "repositories", keys(s.repos))
 	case strings.HasPrefix(r.URL.Path, "/acr/v1/") && r.Method == http.MethodDelete:
 		s.deleteRepository(w, strings.TrimPrefix(r.URL.Path, "/acr/v1/"))
+	case strings.HasPrefix(r.URL.Path, "/acr/v1/") && strings.HasSuffix(r.URL.Path, "/_tags"):
+		s.tagsOf(w, r, strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/acr/v1/"), "/_tags"))
 	case repo == nil:
 		deny(w, 404, "NAME_UNKNOWN", "repository name not known to registry")
 	case parts[1] == "tags":
@@ -300,6 +302,21 @@ func (s *shop) manifest(w http.ResponseWriter, r *http.Request, repo map[string]
 			fmt.Fprint(w, word)
 		}
 	}
+}
+
+// tagsOf lists the tags of a digest, or all, in one page.
+func (s *shop) tagsOf(w http.ResponseWriter, r *http.Request, name string) {
+	type tag struct {
+		Name   string     `json:"name"`
+		Digest oci.Digest `json:"digest"`
+	}
+	tags, want := []tag{}, r.URL.Query().Get("digest")
+	for _, t := range keys(s.repos[name]) {
+		if d := wordDigest(s.repos[name][t]); want == "" || string(d) == want {
+			tags = append(tags, tag{t, d})
+		}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"registry": r.Host, "imageName": name, "tags": tags}) // as above
 }
 
 func (s *shop) deleteRepository(w http.ResponseWriter, name string) {
