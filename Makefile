@@ -37,11 +37,11 @@ unit:
 	go test ./...
 
 race:
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	CGO_ENABLED=1 go test -race -timeout 25m ./...
 
 # Real clients and faults against the binary, side by side since most of it is waiting. ROUNDS is how often the server is killed under load.
 journeys:
-	cd test && ACRE_TEST_ROUNDS=$${ROUNDS:-20} go test -v -count=1 -parallel 4 -timeout 20m .
+	cd test && ACRE_TEST_ROUNDS=$${ROUNDS:-20} go test -v -count=1 -parallel 4 -timeout 40m .
 
 bench: build
 	go run ./bench $(ARGS)
