@@ -101,7 +101,7 @@ var journeys = map[string][]step{
 		{verb: "webhook list", args: "-r clouds", query: "[].name", want: "builds"},
 		{verb: "webhook get-config", args: "-r clouds -n builds", query: "[serviceUri, customHeaders.Authorization]", want: "https://ci.example.com/hook Bearer 1"},
 		{verb: "webhook list-events", args: "-r clouds -n builds", query: "length(@)", want: "0"},
-		{verb: "webhook ping", args: "-r clouds -n builds", says: notInThisVersion, why: "deliveries"},
+		{verb: "webhook ping", args: "-r clouds -n builds", query: "length(id)", want: "36"},
 		{verb: "webhook delete", args: "-r clouds -n builds"},
 		{verb: "replication create", args: "-r clouds -l westeurope --tags a=b", query: "[name, tags.a, provisioningState]", want: "westeurope b Succeeded"},
 		{verb: "replication update", args: "-r clouds -n westeurope --tags c=d", query: "tags.c", want: "d"},
