@@ -5,6 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:-acre} binary=${2:-bin/acre}
 [ -x "$binary" ] || make build
+if ldd "$binary" >/dev/null 2>&1; then
+	echo "build-image: $binary needs libraries that the image has not; make build makes one that needs none" >&2
+	exit 1
+fi
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 

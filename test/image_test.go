@@ -39,7 +39,8 @@ func TestImage(t *testing.T) {
 			"--env", "ACRE_HTTP="+at[0], "--env", "ACRE_HTTPS="+at[1], "--health-interval", "1s", "acre:test")
 		within(t, time.Minute, func() error {
 			if got := d.run("docker", "inspect", "--format", "{{.State.Status}} {{.State.Health.Status}}", id); got != "running healthy" {
-				return fmt.Errorf("the container is %s: %s", got, d.run("docker", "logs", id))
+				_, log, _ := d.exec("docker", "logs", id)
+				return fmt.Errorf("the container is %s: %s", got, log)
 			}
 			return nil
 		})
