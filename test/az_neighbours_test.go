@@ -97,6 +97,7 @@ func TestAzRestore(t *testing.T) {
 			t.Errorf("after its deletion az acr list shows %s", out)
 		}
 		c.proc.kill()
+		c.server.env = append(c.server.env, "ACRE_HTTP="+c.addr.HTTP, "ACRE_HTTPS="+c.addr.HTTPS) // where the proxy leads
 		c.mustStart(t)
 		s := c.cli(t)
 		s.run(c.acre, "registry", "restore", "-n", cloudName)
