@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 )
 
 // property is a setting of a registry with a value that is not the default.
@@ -376,5 +377,31 @@ func TestPrivateEndpoints(t *testing.T) {
 			s.Errorf("delete: %d %s", a.status, a.body)
 		}
 		s.want(204, "DELETE", one, nil)
+	})
+}
+
+// Who may write connections and not approve them lets nobody in, neither by a state nor by joining what is approved.
+func TestPrivateEndpointApproval(t *testing.T) {
+	t.Parallel()
+	each(t, func(s *server) {
+		id := scopeR + "private"
+		s.want(201, "PUT", id, premium(nil))
+		who, bearer := s.principal("writer")
+		role := uuid.NewString()
+		s.want(201, "PUT", scopeG+"/providers/Microsoft.Authorization/roleDefinitions/"+role, properties(object{
+			"roleName": "Connection writer", "assignableScopes": []string{scopeG},
+			"permissions": []object{{"actions": []string{"Microsoft.ContainerRegistry/registries/privateEndpointConnections/*", "*/read"}}},
+		}))
+		s.ok(s.assign(who.ID, role, scopeG))
+		one := id + "/privateEndpointConnections/one.0123"
+		endpoint := object{"id": scopeG + "/providers/Microsoft.Network/privateEndpoints/pe"}
+		approved := object{"status": "Approved"}
+		s.wantAs(bearer, 201, "PUT", one, properties(object{}))
+		s.refusedAs(bearer, 403, "AuthorizationFailed", "privateEndpointConnectionsApproval", "PUT", one, properties(object{"privateLinkServiceConnectionState": approved}))
+		s.want(200, "PUT", one, properties(object{"privateLinkServiceConnectionState": approved}))
+		joined := properties(object{"privateEndpoint": endpoint, "privateLinkServiceConnectionState": approved})
+		s.refusedAs(bearer, 403, "AuthorizationFailed", "privateEndpointConnectionsApproval", "PUT", one, joined)
+		s.want(200, "PUT", one, joined)
+		s.wantAs(bearer, 200, "PUT", one, joined)
 	})
 }

@@ -35,7 +35,8 @@ func (s *Service) completePrivateEndpoint(c *Change[acr.PrivateEndpointConnectio
 	if was == acr.ConnectionDisconnected && p.Status != was {
 		return fault.New(wrongConnection, "The private endpoint connection '%s' is %s and cannot become %s: delete it, and make the private endpoint anew.", p.Name, was, p.Status)
 	}
-	if p.Status != was {
+	joins := c.Old != nil && was == acr.ConnectionApproved && p.Endpoint != c.Old.Endpoint // what is let in is decided on, too
+	if p.Status != was || joins {
 		if err := control(c.ctx, c.In.ID.String(), s.Registries.Operation("privateEndpointConnectionsApproval/action")); err != nil {
 			return err
 		}
